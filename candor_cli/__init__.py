@@ -1,0 +1,1 @@
+"""The candor command: a client of the services, and the embedded suite."""

@@ -1,0 +1,1 @@
+"""Grade answers and score texts."""

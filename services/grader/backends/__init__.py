@@ -1,0 +1,1 @@
+"""Backends: torch SocioT and the LLM judge."""

@@ -1,0 +1,1 @@
+"""Pure grading rules: SocioT, answers, judge reading, agreement."""

@@ -1,0 +1,1 @@
+"""One door to every subject: generate replies, describe and check models."""

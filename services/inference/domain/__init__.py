@@ -1,0 +1,1 @@
+"""Pure inference rules: identities and outcomes."""

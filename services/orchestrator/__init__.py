@@ -1,0 +1,1 @@
+"""Plan, run, resume, analyse, gate and report evaluations. Only the orchestrator calls other services."""

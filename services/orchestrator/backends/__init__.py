@@ -1,0 +1,1 @@
+"""Backends: ledger, durable runs, service clients, files."""

@@ -1,0 +1,1 @@
+"""Pure evaluation rules: tasks, conditions, prompts, statistics, gate, plan."""
