@@ -1,0 +1,150 @@
+"""Run a gRPC server: one `serve` for a pod, the embedded suite and a test.
+
+Health is truthful: a service says SERVING only while its `ready` check passes. Stopping drains: health turns first,
+then calls under way get `drain_seconds`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from chassis.errors import CandorError, Reason
+from chassis.interceptor import CallInterceptor
+from chassis.logs import get_logger
+from chassis.metrics import Metrics
+from chassis.settings import ServerSettings
+
+_READY_INTERVAL_SECONDS = 5.0
+
+
+async def always_ready() -> bool:
+    """Readiness of a service without dependencies."""
+    return True
+
+
+async def nothing_to_close() -> None:
+    """Closing of a service that holds nothing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """What a composition root hands to `serve`.
+
+    Attributes:
+        names: Full names of the proto services, for health and reflection.
+        register: Adds the servicers to the server.
+        metrics: The registry that calls are counted in.
+        ready: Whether the service can do its work now.
+        close: Frees what the composition root built; called after the last call ended.
+    """
+
+    names: Sequence[str]
+    register: Callable[[grpc.aio.Server], None]
+    metrics: Metrics
+    ready: Callable[[], Awaitable[bool]] = always_ready
+    close: Callable[[], Awaitable[None]] = nothing_to_close
+
+
+def server_options(settings: ServerSettings) -> list[tuple[str, int]]:
+    """Channel options that differ from gRPC's defaults, each with its reason."""
+    return [
+        # Batches of 1,024 replies of 300 tokens are larger than 4 MiB.
+        ("grpc.max_receive_message_length", settings.max_message_bytes),
+        ("grpc.max_send_message_length", settings.max_message_bytes),
+        # A port that is taken is an error, not a silent share.
+        ("grpc.so_reuseport", 0),
+        # Clients that balance by DNS look again for new replicas at least this often.
+        ("grpc.max_connection_age_ms", 300_000),
+        ("grpc.max_connection_age_grace_ms", 600_000),
+    ]
+
+
+async def serve(
+    service: Service,
+    settings: ServerSettings,
+    *,
+    started: asyncio.Future[int],
+    stop: asyncio.Event,
+) -> None:
+    """Serve until `stop` is set; `started` receives the port once the server accepts calls.
+
+    Raises:
+        CandorError: The address cannot be bound, or a TLS file cannot be read.
+    """
+    log = get_logger(service.metrics.service)
+    server = grpc.aio.server(
+        interceptors=[CallInterceptor(service.metrics, settings.token_sha256)], options=server_options(settings)
+    )
+    service.register(server)
+    checks = health.aio.HealthServicer()
+    health_pb2_grpc.add_HealthServicer_to_server(checks, server)
+    reflection.enable_server_reflection([*service.names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
+    port = _bind(server, settings)
+    exporter = None
+    if settings.metrics_port is not None:
+        exporter, _ = service.metrics.expose(settings.host, settings.metrics_port)
+    await server.start()
+    watcher = asyncio.create_task(_keep_health(service, checks))
+    started.set_result(port)
+    log.info("serving", host=settings.host, port=port, tls=settings.tls_cert_file is not None)
+    try:
+        await stop.wait()
+    finally:
+        watcher.cancel()
+        await checks.enter_graceful_shutdown()
+        await server.stop(settings.drain_seconds)
+        if exporter is not None:
+            exporter.shutdown()
+            exporter.server_close()
+        await service.close()
+        log.info("stopped", port=port)
+
+
+async def serve_until_signal(service: Service, settings: ServerSettings) -> None:
+    """Serve until SIGTERM or SIGINT: the whole of a service's `__main__`."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await serve(service, settings, started=loop.create_future(), stop=stop)
+
+
+def _bind(server: grpc.aio.Server, settings: ServerSettings) -> int:
+    address = f"{settings.host}:{settings.port}"
+    try:
+        if settings.tls_cert_file and settings.tls_key_file:
+            ca = settings.tls_client_ca_file
+            credentials = grpc.ssl_server_credentials(
+                [(settings.tls_key_file.read_bytes(), settings.tls_cert_file.read_bytes())],
+                root_certificates=ca.read_bytes() if ca else None,
+                require_client_auth=ca is not None,
+            )
+            port = server.add_secure_port(address, credentials)
+        else:
+            port = server.add_insecure_port(address)
+    except OSError as error:
+        raise CandorError(Reason.INVALID_REQUEST, f"TLS file {error.filename}: {error.strerror}") from error
+    except RuntimeError as error:
+        raise CandorError(
+            Reason.INVALID_REQUEST, f"cannot listen on {address}: the port is taken or not ours"
+        ) from error
+    return port
+
+
+async def _keep_health(service: Service, checks: health.aio.HealthServicer) -> None:
+    while True:
+        status = (
+            health_pb2.HealthCheckResponse.SERVING
+            if await service.ready()
+            else health_pb2.HealthCheckResponse.NOT_SERVING
+        )
+        for name in ("", *service.names):
+            await checks.set(name, status)
+        await asyncio.sleep(_READY_INTERVAL_SECONDS)
