@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import IntEnum, StrEnum
 
 DOMAIN = "candor.dev"
 
 
-class ExitCode(int, Enum):
+class ExitCode(IntEnum):
     """Exit codes of the command line. 1 and 2 mean verdicts and nothing else."""
 
     PASS = 0
@@ -36,7 +36,7 @@ class Entry:
     exit_code: ExitCode
 
 
-class Reason(str, Enum):
+class Reason(StrEnum):
     """Machine-readable reasons (AIP-193 ErrorInfo.reason)."""
 
     INVALID_REQUEST = "INVALID_REQUEST"

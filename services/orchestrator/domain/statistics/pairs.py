@@ -133,7 +133,7 @@ class PairTable:
         rows = len(item)
 
         def column(name: str, values: ArrayLike | None, dtype: type, default: float) -> Any:
-            found = np.full(rows, default, dtype) if values is None else np.asarray(values, dtype)
+            found: NDArray[Any] = np.full(rows, default, dtype) if values is None else np.asarray(values, dtype)
             if found.shape != (rows,):
                 raise PairTableError(f"{name} has shape {found.shape}, the table {rows} rows")
             return found

@@ -123,20 +123,31 @@ class Sample:
         return max(-1.0, min(1.0, between / spread))
 
 
-def sample(table: PairTable, metric: str, mask: Mask | None = None) -> Sample:
-    """The pairs of a metric among the rows of `mask`, by unit."""
+def sample(
+    table: PairTable, metric: str, mask: Mask | None = None, units: Ints | None = None, unit_count: int | None = None
+) -> Sample:
+    """The pairs of a metric among the rows of `mask`, by unit.
+
+    Args:
+        table: The pairs.
+        metric: One of METRICS.
+        mask: Rows to use, shape (rows,); default all.
+        units: Unit of each row, shape (rows,); default the table's own.
+        unit_count: Number of units when `units` is given.
+    """
     known, y_ref, y_trt = table.outcome(metric)
     if mask is not None:
         known = known & mask
-    unit = table.unit[known]
+    unit = (table.unit if units is None else units)[known]
+    size = table.unit_count if unit_count is None else unit_count
     ref, trt = y_ref[known], y_trt[known]
 
     def count(rows: Mask | None = None) -> Ints:
-        return np.bincount(unit if rows is None else unit[rows], minlength=table.unit_count)
+        return np.bincount(unit if rows is None else unit[rows], minlength=size)
 
     pairs = count()
     whole = Sample(
-        unit=np.arange(table.unit_count),
+        unit=np.arange(size),
         pairs=pairs,
         bad_ref=count(ref == 1),
         bad_trt=count(trt == 1),

@@ -1,0 +1,99 @@
+"""The Inference port over gRPC: batches, and only what is missing again when a stream breaks."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+
+import grpc
+from candor.common.v1 import model_pb2
+from candor.inference.v1 import inference_pb2, inference_pb2_grpc
+
+from chassis.clients import stream, translated
+from chassis.errors import CandorError
+from chassis.rpc_errors import from_status
+from services.orchestrator.convert import model_to_proto, sampling_from_proto, sampling_to_proto
+from services.orchestrator.domain.spec import Arm, Sampling
+from services.orchestrator.ports import Check, Identity, Prompt, Reply, Usage
+
+_DESCRIBE_SECONDS = 600.0  # hashing and loading a large checkpoint
+_BATCH_SECONDS = 3600.0
+_BROKEN_STREAMS = 3
+
+
+class GrpcInference:
+    """Implements `ports.Inference` over one channel."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub = inference_pb2_grpc.InferenceServiceStub(channel)
+
+    async def describe(self, arm: Arm) -> Identity:
+        """See ports."""
+        request = inference_pb2.DescribeModelRequest(model=model_to_proto(arm))
+        with translated("inference"):
+            response = await self._stub.DescribeModel(request, timeout=_DESCRIBE_SECONDS)
+        found = response.identity
+        return Identity(
+            digest=found.digest,
+            verifiable=found.verifiable,
+            backend=found.backend,
+            components=dict(found.components),
+        )
+
+    async def check(self, arm: Arm, sampling: Sampling) -> Check:
+        """See ports."""
+        request = inference_pb2.CheckModelRequest(model=model_to_proto(arm), sampling=sampling_to_proto(sampling))
+        with translated("inference"):
+            response = await self._stub.CheckModel(request, timeout=_DESCRIBE_SECONDS)
+        return Check(
+            sampling=sampling_from_proto(response.accepted_sampling),
+            reported_model=response.reported_model,
+            notes=tuple(response.notes),
+        )
+
+    async def generate(
+        self, arm: Arm, sampling: Sampling, digest: str, prompts: Sequence[Prompt]
+    ) -> AsyncIterator[tuple[int, Reply | CandorError]]:
+        """See ports."""
+        missing = list(range(len(prompts)))
+        for attempt in range(_BROKEN_STREAMS):
+            request = inference_pb2.BatchGenerateRequest(
+                model=model_to_proto(arm), sampling=sampling_to_proto(sampling), expected_digest=digest
+            )
+            for index in missing:
+                request.prompts.append(_prompt(prompts[index]))
+            done: set[int] = set()
+            try:
+                async for response in stream("inference", self._stub.BatchGenerate(request, timeout=_BATCH_SECONDS)):
+                    index = missing[response.index]
+                    done.add(index)
+                    if response.WhichOneof("outcome") == "error":
+                        yield index, from_status(response.error)
+                    else:
+                        yield index, _reply(response.reply)
+            except CandorError as error:
+                if not error.retryable or attempt == _BROKEN_STREAMS - 1:
+                    raise
+            missing = [index for index in missing if index not in done]
+            if not missing:
+                return
+
+
+def _prompt(prompt: Prompt) -> inference_pb2.Prompt:
+    messages = [model_pb2.Message(role=role, content=content) for role, content in prompt.messages]
+    return inference_pb2.Prompt(messages=messages, seed=prompt.seed)
+
+
+def _reply(message: inference_pb2.Reply) -> Reply:
+    return Reply(
+        text=message.text,
+        finish_reason=message.finish_reason,
+        usage=usage_from_proto(message.usage),
+        latency_seconds=message.latency_seconds,
+        attempts=message.attempts,
+        reported_model=message.reported_model,
+    )
+
+
+def usage_from_proto(usage: model_pb2.TokenUsage) -> Usage:
+    """Tokens that were counted; 0 where the backend did not say."""
+    return Usage(prompt_tokens=usage.prompt_tokens, completion_tokens=usage.completion_tokens)

@@ -1,0 +1,95 @@
+"""Tables of the ledger. One schema for SQLite (embedded) and Postgres."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+SCHEMA_VERSION = 1
+metadata = sa.MetaData()
+
+meta = sa.Table(
+    "candor_meta",
+    metadata,
+    sa.Column("name", sa.String(64), primary_key=True),
+    sa.Column("value", sa.String(256), nullable=False),
+)
+evaluations = sa.Table(
+    "candor_evaluations",
+    metadata,
+    sa.Column("id", sa.String(128), primary_key=True),
+    sa.Column("request_id", sa.String(128), unique=True, nullable=True),
+    sa.Column("spec", sa.LargeBinary, nullable=False),
+    sa.Column("document_digest", sa.String(80), nullable=False, index=True),
+    sa.Column("limit", sa.Integer, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("verdict", sa.String(16), nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("failure_reason", sa.String(64), nullable=False),
+    sa.Column("progress", sa.JSON, nullable=False),
+    sa.Column("pinned", sa.JSON, nullable=False),
+    sa.Column("verdict_json", sa.Text, nullable=False),
+    sa.Column("created", sa.Float, nullable=False),
+    sa.Column("updated", sa.Float, nullable=False),
+)
+events = sa.Table(
+    "candor_events",
+    metadata,
+    sa.Column("evaluation_id", sa.String(128), primary_key=True),
+    sa.Column("sequence", sa.Integer, primary_key=True),
+    sa.Column("time", sa.Float, nullable=False),
+    sa.Column("state", sa.String(16), nullable=False),
+    sa.Column("message", sa.Text, nullable=False),
+    sa.Column("progress", sa.JSON, nullable=False),
+)
+responses = sa.Table(
+    "candor_responses",
+    metadata,
+    sa.Column("key", sa.LargeBinary(32), primary_key=True),
+    sa.Column("scope", sa.String(256), nullable=False, index=True),
+    sa.Column("evaluation_id", sa.String(128), nullable=False, index=True),
+    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("finish_reason", sa.String(32), nullable=False),
+    sa.Column("prompt_tokens", sa.Integer, nullable=False),
+    sa.Column("completion_tokens", sa.Integer, nullable=False),
+    sa.Column("latency_seconds", sa.Float, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("reported_model", sa.String(256), nullable=False),
+    sa.Column("error_reason", sa.String(64), nullable=False),
+    sa.Column("error_message", sa.Text, nullable=False),
+    sa.Column("created", sa.Float, nullable=False),
+)
+grades = sa.Table(
+    "candor_grades",
+    metadata,
+    sa.Column("key", sa.LargeBinary(32), primary_key=True),
+    sa.Column("grader_digest", sa.String(80), primary_key=True),
+    sa.Column("verdict", sa.String(16), nullable=False),
+    sa.Column("adopts", sa.Boolean, nullable=True),
+    sa.Column("decided_by", sa.String(16), nullable=False),
+    sa.Column("rule", sa.Text, nullable=False),
+    sa.Column("final_claim", sa.Text, nullable=False),
+    sa.Column("judge_raw", sa.Text, nullable=False),
+    sa.Column("judge_model", sa.String(256), nullable=False),
+    sa.Column("prompt_tokens", sa.Integer, nullable=False),
+    sa.Column("completion_tokens", sa.Integer, nullable=False),
+)
+scores = sa.Table(
+    "candor_scores",
+    metadata,
+    sa.Column("key", sa.LargeBinary(32), primary_key=True),
+    sa.Column("scorer", sa.String(256), primary_key=True),
+    sa.Column("value", sa.Float, nullable=True),
+)
+datasets = sa.Table(
+    "candor_datasets",
+    metadata,
+    sa.Column("digest", sa.String(80), primary_key=True),
+    sa.Column("filename", sa.String(256), nullable=False),
+    sa.Column("data", sa.LargeBinary, nullable=False),
+)
+calibrations = sa.Table(
+    "candor_calibrations",
+    metadata,
+    sa.Column("judge_digest", sa.String(80), primary_key=True),
+    sa.Column("body", sa.Text, nullable=False),
+)

@@ -1,0 +1,1 @@
+"""The gate: rules over paired contrasts, stopping, verdict, plan."""

@@ -1,0 +1,114 @@
+"""Betting e-processes and the confidence sequence of the `anytime` rule.
+
+Wealth of a gambler who bets against a hypothesis about the mean of bounded differences; by Ville's inequality it ever
+reaches 1/alpha with probability at most alpha if the hypothesis holds (Waudby-Smith and Ramdas, JRSS B 86, 1-27, 2024).
+Functions work along the last axis.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from services.orchestrator.domain.gate.design import PLAN_WEIGHT
+
+Floats = NDArray[np.float64]
+
+_GRID_STEP = 0.001
+_CHUNK = 2_000_000
+
+
+def bet(margin: float, variance: ArrayLike, offset: ArrayLike) -> Floats:
+    """The stake lam = min(M / v, 0.9 / (1 + |offset|)): a bet that cannot lose everything."""
+    return np.minimum(margin / np.asarray(variance, dtype=np.float64), 0.9 / (1.0 + np.abs(offset)))
+
+
+def running_variance(differences: ArrayLike, planned: float) -> Floats:
+    """Variance known before each item: the earlier items' own, shrunk to the plan with the weight of 50 items.
+
+    Args:
+        differences: D_1..D_N in order, shape (..., N).
+        planned: Planned variance of D.
+    """
+    d = np.asarray(differences, dtype=np.float64)
+    seen = np.arange(d.shape[-1], dtype=np.float64)
+    before = np.zeros_like(d)
+    square = np.zeros_like(d)
+    before[..., 1:] = np.cumsum(d, axis=-1)[..., :-1]
+    square[..., 1:] = np.cumsum(d * d, axis=-1)[..., :-1]
+    around_mean = np.maximum(0.0, square - before * before / np.maximum(1.0, seen))
+    return np.asarray((PLAN_WEIGHT * planned + around_mean) / (PLAN_WEIGHT + seen))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Wealth:
+    """Log wealth after each item, shape (..., N).
+
+    Attributes:
+        against_equal: logE_fail, against "not worse".
+        against_margin: logE_pass, against "worse by the margin at least".
+    """
+
+    against_equal: Floats
+    against_margin: Floats
+
+    def p_fail(self) -> Floats:
+        """exp(-running maximum of logE_fail), at most 1."""
+        best = np.maximum.accumulate(np.maximum(self.against_equal, 0.0), axis=-1)
+        return np.asarray(np.exp(-best))
+
+
+def wealth(differences: ArrayLike, margin: float, variance: ArrayLike, allowance: ArrayLike | None = None) -> Wealth:
+    """Both e-processes of a gate.
+
+    Args:
+        differences: D_1..D_N in the seeded order, shape (..., N).
+        margin: M as a share.
+        variance: Variance the bets assume, scalar or shape (..., N); each value known before its item.
+        allowance: b s_i, added to D_i where PASS is at stake; default none.
+    """
+    d = np.asarray(differences, dtype=np.float64)
+    lam = bet(margin, variance, margin)
+    shifted = d if allowance is None else d + np.asarray(allowance, dtype=np.float64)
+    return Wealth(
+        against_equal=np.cumsum(np.log1p(lam * d), axis=-1),
+        against_margin=np.cumsum(np.log1p(-lam * (shifted - margin)), axis=-1),
+    )
+
+
+def confidence_sequence(
+    differences: ArrayLike, margin: float, variance: ArrayLike, alpha: float
+) -> tuple[float, float]:
+    """Smallest and largest difference, on a grid of 0.1 point, that neither one-sided e-process has ruled out so far.
+
+    Args:
+        differences: D_1..D_N in order, shape (N,).
+        margin: M as a share.
+        variance: Variance the bets assume, scalar or shape (N,).
+        alpha: One-sided level of each bound.
+
+    Returns:
+        Lower and upper bound; the grid value next to the mean, twice, if everything is ruled out.
+    """
+    d = np.asarray(differences, dtype=np.float64)
+    v = np.broadcast_to(np.asarray(variance, dtype=np.float64), d.shape)
+    steps = round(1.0 / _GRID_STEP)
+    grid = np.arange(-steps, steps + 1) / steps
+    rows = max(1, _CHUNK // max(1, d.size))
+    kept = []
+    for start in range(0, grid.size, rows):
+        delta = grid[start : start + rows, np.newaxis]
+        stake = bet(margin, v, delta) * (d - delta)
+        best = np.maximum(_peak(stake), _peak(-stake))
+        kept.append(grid[start : start + rows][best < math.log(1.0 / alpha)])
+    left = np.concatenate(kept)
+    if left.size == 0:
+        near = round(float(d.mean()) * steps) / steps
+        return near, near
+    return float(left[0]), float(left[-1])
+
+
+def _peak(stakes: Floats) -> Floats:
+    """Largest log wealth that these stakes ever reached, 0 before the first, shape (rows,)."""
+    return np.asarray(np.cumsum(np.log1p(stakes), axis=-1).max(axis=-1, initial=0.0))

@@ -1,0 +1,42 @@
+"""Content keys: what makes two calls the same call (DESIGN section 4).
+
+key = SHA-256(prompt digest, subject digest, sampling, repeat, scope), 32 bytes. The prompt digest covers the item and the
+rendered messages. The scope is empty for verifiable identities and `evaluation/arm` for all others, so that their
+replies serve resume and are never taken by another run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from services.orchestrator.domain.spec import Sampling
+
+
+def prompt_digest(item_digest: bytes, messages: Sequence[tuple[str, str]]) -> bytes:
+    """Digest of an item and the (role, content) messages it is asked with."""
+    digest = hashlib.sha256(item_digest)
+    for role, content in messages:
+        for part in (role.encode(), content.encode()):
+            digest.update(len(part).to_bytes(4, "big"))
+            digest.update(part)
+    return digest.digest()
+
+
+def subject_prefix(subject_digest: str, sampling: Sampling, scope: str) -> bytes:
+    """What all calls of one arm share: computed once."""
+    text = json.dumps([subject_digest, asdict(sampling), scope], sort_keys=True, default=list)
+    return hashlib.sha256(text.encode()).digest()
+
+
+def response_key(prefix: bytes, prompt: bytes, repeat: int) -> bytes:
+    """The content key of one response."""
+    return hashlib.sha256(prefix + prompt + repeat.to_bytes(4, "big")).digest()
+
+
+def call_seed(seed: int, prompt: bytes, repeat: int) -> int:
+    """Seed of one call: the same for every arm, different for every prompt and repeat. 31 bits, as endpoints take."""
+    mixed = hashlib.sha256(seed.to_bytes(8, "big", signed=True) + prompt + repeat.to_bytes(4, "big")).digest()
+    return int.from_bytes(mixed[:4], "big") & 0x7FFF_FFFF
