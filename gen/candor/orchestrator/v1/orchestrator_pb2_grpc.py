@@ -102,7 +102,7 @@ class OrchestratorServiceServicer:
     def CreateEvaluation(self, request, context):
         """Validates the document, plans it, and starts it; or returns the unfinished evaluation of the same document.
         Errors: INVALID_ARGUMENT with a BadRequest detail naming every bad field; FAILED_PRECONDITION with reason
-        UNDERPOWERED (cannot conclude; set allow_underpowered) ; ALREADY_EXISTS never: creation is idempotent by request_id.
+        UNDERPOWERED (cannot conclude; set allow_underpowered). Never ALREADY_EXISTS: creation is idempotent by request_id.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

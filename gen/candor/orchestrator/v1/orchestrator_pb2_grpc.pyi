@@ -20,7 +20,7 @@ class OrchestratorServiceStub:
     CreateEvaluation: _aio.UnaryUnaryMultiCallable[_orchestrator_pb2.CreateEvaluationRequest, _orchestrator_pb2.Evaluation]
     """Validates the document, plans it, and starts it; or returns the unfinished evaluation of the same document.
     Errors: INVALID_ARGUMENT with a BadRequest detail naming every bad field; FAILED_PRECONDITION with reason
-    UNDERPOWERED (cannot conclude; set allow_underpowered) ; ALREADY_EXISTS never: creation is idempotent by request_id.
+    UNDERPOWERED (cannot conclude; set allow_underpowered). Never ALREADY_EXISTS: creation is idempotent by request_id.
     """
     GetEvaluation: _aio.UnaryUnaryMultiCallable[_orchestrator_pb2.GetEvaluationRequest, _orchestrator_pb2.Evaluation]
     """Errors: NOT_FOUND."""
@@ -60,7 +60,7 @@ class OrchestratorServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _abc.Awaitable[_orchestrator_pb2.Evaluation]:
         """Validates the document, plans it, and starts it; or returns the unfinished evaluation of the same document.
         Errors: INVALID_ARGUMENT with a BadRequest detail naming every bad field; FAILED_PRECONDITION with reason
-        UNDERPOWERED (cannot conclude; set allow_underpowered) ; ALREADY_EXISTS never: creation is idempotent by request_id.
+        UNDERPOWERED (cannot conclude; set allow_underpowered). Never ALREADY_EXISTS: creation is idempotent by request_id.
         """
 
     @_abc_1.abstractmethod

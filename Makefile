@@ -1,0 +1,72 @@
+# Every target creates what it needs; `make help` lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
+# What the tests and tools see: our tools first, no hub, one compute thread beside other load.
+RUN := PATH="$(CURDIR)/$(BIN):$$PATH" HF_HUB_OFFLINE=1
+SOURCES := chassis services candor_cli tiny_world tests tools benchmarks examples
+DOCUMENT ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint format types contracts protos nightly bench coverage requirements setup clean
+
+help: ## List the targets
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit("Candor needs Python 3.11 or newer, this is " + sys.version.split()[0] + "; name one: make PYTHON=python3.12 ...") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.local: $(BIN)/python requirements/local.txt pyproject.toml
+	@echo "Installing into $(VENV) (once; a few minutes)"
+	$(PIP) -r requirements/local.txt
+	$(PIP) --no-deps --editable .
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/.local requirements/dev.txt
+	@echo "Installing the test tools into $(VENV)"
+	$(PIP) -r requirements/dev.txt
+	@touch $@
+
+setup: $(VENV)/.dev ## Install everything into .venv
+
+demo: $(VENV)/.local ## Run the main job on the embedded default: no key, no GPU, no download
+	$(BIN)/candor demo
+
+test: $(VENV)/.dev ## Pass the tests
+	$(RUN) $(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report= --cov-report=term:skip-covered
+
+check: lint types contracts protos test ## Everything that CI checks
+
+lint: $(VENV)/.dev ## Ruff: rules and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/.dev ## Mend what ruff can mend
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(VENV)/.dev ## mypy --strict
+	$(BIN)/mypy
+
+contracts: $(VENV)/.dev ## Who may import whom
+	$(BIN)/lint-imports
+
+protos: $(VENV)/.dev ## Generated stubs equal the protos
+	$(RUN) $(BIN)/python tools/generate_protos.py --check
+
+nightly: $(VENV)/.dev ## The statistics' acceptance simulations at full size
+	$(RUN) $(BIN)/python -m pytest -n 2 -m nightly --override-ini addopts= --import-mode=importlib --timeout=3600 tests
+
+coverage: test ## Coverage of hand-written code, line by line
+	$(BIN)/coverage html && echo "htmlcov/index.html"
+
+bench: $(VENV)/.dev ## All benchmarks; benchmarks/RESULTS.md says what each measures
+	$(RUN) $(BIN)/python -m benchmarks
+
+requirements: $(VENV)/.dev ## Resolve requirements/*.txt anew from pyproject.toml and pins.in
+	PATH="$(CURDIR)/$(BIN):$$PATH" sh tools/compile_requirements.sh
+
+clean: ## Remove what the targets made
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache build dist htmlcov .coverage
