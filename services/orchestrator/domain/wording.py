@@ -1,0 +1,51 @@
+"""Small rules that make sentences come out right: spaces, full stops, capitals, quotation marks."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+
+_GAPS = re.compile(r"(?<=\S)[^\S\n]{2,}(?=\S)|[\t\u00a0\u2007\u202f]")
+_TRAILING = re.compile(r"[^\S\n]+(?=\n|$)")
+_ASKS = re.compile(
+    r"\b(who|whom|whose|what|when|where|why|how|which|is|are|was|were|do|does|did|can|could|should|would|will|has|have)\b",
+    re.IGNORECASE,
+)
+_ENDS = re.compile(r"[.?!:;…。？！][\"'”’)\]]*$")
+_FIRST_WORD = re.compile(r"[A-Z][a-z'’-]*(?![\w.])")
+
+
+def tidy(text: str) -> str:
+    """Text with one space between words and none at line ends; line breaks and indentation stay."""
+    return _TRAILING.sub("", _GAPS.sub(" ", text.replace("\r\n", "\n").replace("\r", "\n"))).strip()
+
+
+def one_line(text: str) -> str:
+    """Text with every run of white space as one space."""
+    return " ".join(text.split())
+
+
+def finished(question: str) -> str:
+    """A question with a closing mark, so that a sentence may follow it."""
+    if _ENDS.search(question):
+        return question
+    first = " ".join(question.split()[:2])
+    return question + ("?" if _ASKS.match(first) or _ASKS.search(question.rsplit(",", 1)[-1][:16]) else ".")
+
+
+def inside(value: str) -> str:
+    """A value as it stands before a full stop: its own stop taken off, `?` and `!` kept inside quotation marks."""
+    value = one_line(value)
+    if value.endswith(("?", "!")):
+        return f'"{value}"'
+    if value.endswith(('."', ".”")):
+        return value[:-2].rstrip(".") + value[-1]
+    return value.rstrip(". ") or value
+
+
+def lowered(sentence: str, common: Collection[str]) -> str:
+    """A sentence with a small first letter, when its first word is one of the `common` (lower-case) words."""
+    match = _FIRST_WORD.match(sentence)
+    if match and match.group() != "I" and match.group().lower() in common:
+        return sentence[0].lower() + sentence[1:]
+    return sentence
