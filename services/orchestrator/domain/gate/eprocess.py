@@ -16,12 +16,25 @@ from services.orchestrator.domain.gate.design import PLAN_WEIGHT
 Floats = NDArray[np.float64]
 
 _GRID_STEP = 0.001
+# Most that one item may cost a gambler, and a floor under variances that a plan or a constant sample puts at zero.
+_MOST_LOST = 0.95
+_LEAST_VARIANCE = 1e-9
 _CHUNK = 2_000_000
 
 
 def bet(margin: float, variance: ArrayLike, offset: ArrayLike) -> Floats:
     """The stake lam = min(M / v, 0.9 / (1 + |offset|)): a bet that cannot lose everything."""
-    return np.minimum(margin / np.asarray(variance, dtype=np.float64), 0.9 / (1.0 + np.abs(offset)))
+    floor = np.maximum(np.asarray(variance, dtype=np.float64), _LEAST_VARIANCE)
+    return np.minimum(margin / floor, 0.9 / (1.0 + np.abs(offset)))
+
+
+def pass_bet(margin: float, variance: ArrayLike, bias: float) -> Floats:
+    """The stake against "worse by the margin": lower than `bet` only where the judge bias b is large.
+
+    An item's shifted difference D + b s - M is at most 1 + b - M; without the cap a judge bias above 15 points could cost
+    more than everything.
+    """
+    return np.minimum(bet(margin, variance, margin), _MOST_LOST / max(1e-9, 1.0 + bias - margin))
 
 
 def running_variance(differences: ArrayLike, planned: float) -> Floats:
@@ -59,21 +72,23 @@ class Wealth:
         return np.asarray(np.exp(-best))
 
 
-def wealth(differences: ArrayLike, margin: float, variance: ArrayLike, allowance: ArrayLike | None = None) -> Wealth:
+def wealth(
+    differences: ArrayLike, margin: float, variance: ArrayLike, judged: ArrayLike = 0.0, bias: float = 0.0
+) -> Wealth:
     """Both e-processes of a gate.
 
     Args:
         differences: D_1..D_N in the seeded order, shape (..., N).
         margin: M as a share.
         variance: Variance the bets assume, scalar or shape (..., N); each value known before its item.
-        allowance: b s_i, added to D_i where PASS is at stake; default none.
+        judged: s_i, share of the item's pairs in which only a judge decided a reply; scalar or shape (..., N).
+        bias: b; b s_i is added to D_i where PASS is at stake.
     """
     d = np.asarray(differences, dtype=np.float64)
-    lam = bet(margin, variance, margin)
-    shifted = d if allowance is None else d + np.asarray(allowance, dtype=np.float64)
+    shifted = d + bias * np.asarray(judged, dtype=np.float64)
     return Wealth(
-        against_equal=np.cumsum(np.log1p(lam * d), axis=-1),
-        against_margin=np.cumsum(np.log1p(-lam * (shifted - margin)), axis=-1),
+        against_equal=np.cumsum(np.log1p(bet(margin, variance, margin) * d), axis=-1),
+        against_margin=np.cumsum(np.log1p(-pass_bet(margin, variance, bias) * (shifted - margin)), axis=-1),
     )
 
 

@@ -200,7 +200,7 @@ def _path(lane: Lane, design: Design, complete: int) -> _Path:
     rule = lane.rule
     found = lane.evidence.prefix(complete)
     last = np.searchsorted(found.unit, np.arange(complete), side="right")
-    games = wealth(found.differences, rule.margin, lane_variance(lane, design, found), lane.bias * found.judged_share)
+    games = wealth(found.differences, rule.margin, lane_variance(lane, design, found), found.judged_share, lane.bias)
 
     def after_each_unit(per_item: NDArray[np.generic], start: float) -> Floats:
         return np.concatenate(([start], per_item.astype(np.float64)))[last]
