@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,7 +86,7 @@ def translated(service: str) -> Iterator[None]:
         raise from_rpc_error(error, service) from error
 
 
-async def stream(service: str, call: AsyncIterator[Response]) -> AsyncIterator[Response]:
+async def stream(service: str, call: AsyncIterable[Response]) -> AsyncIterator[Response]:
     """Iterate a response stream with errors translated."""
     with translated(service):
         async for response in call:

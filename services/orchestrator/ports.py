@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from chassis.errors import CandorError
-from services.orchestrator.domain.spec import Arm, Judge, Sampling, Warmth
+from services.orchestrator.domain.items import Task
+from services.orchestrator.domain.record import Record
+from services.orchestrator.domain.report import Report
+from services.orchestrator.domain.spec import Arm, Judge, Sampling, Spec, TaskRef, Warmth
 
 Messages = Sequence[tuple[str, str]]
+FileBody = bytes | Callable[[Any], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +105,10 @@ class GraderInfo:
 class Inference(Protocol):
     """The subjects."""
 
+    def check_target(self, arm: Arm) -> None:
+        """Raises CandorError NO_TARGET when no inference service is set up for this class of model."""
+        ...
+
     async def describe(self, arm: Arm) -> Identity:
         """Resolve an arm. Raises CandorError."""
         ...
@@ -136,7 +144,10 @@ class Grader(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResponseRow:
-    """A stored outcome of one call: a reply, or the reason why there is none."""
+    """A stored outcome of one call: a reply, or the reason why there is none.
+
+    `scope` is who may take it (`domain.subjects`), `evaluation_id` who asked.
+    """
 
     key: bytes
     scope: str
@@ -162,24 +173,75 @@ class GradeRow:
     grade: Grade
 
 
+class Outcome(NamedTuple):
+    """What the statistics need of a stored response and its grade; `verdict` is empty where it is not graded."""
+
+    key: bytes
+    evaluation_id: str
+    error_reason: str
+    chars: int
+    finish_reason: str
+    prompt_tokens: int
+    completion_tokens: int
+    created: float
+    verdict: str
+    adopts: bool | None
+    decided_by: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationRow:
-    """A stored evaluation. `spec` is the serialized document; `pinned` what was resolved once for the whole run."""
+    """A stored evaluation.
+
+    Attributes:
+        id: Its id.
+        spec: The serialized document.
+        document_digest: Digest of what decides which replies are asked.
+        gate_digest: Digest of the whole document, gate and report settings included.
+        lineage: Whose replies it takes: its own id, or that of the evaluation that it re-analyses.
+        limit: Items asked at most; 0: all.
+        request_id: Of the request that made it.
+        state: PENDING, RUNNING, SUCCEEDED, FAILED, CANCELLED.
+        verdict: Empty until there is one.
+        reason: The verdict or the failure in one sentence.
+        failure_reason: From the error catalog.
+        attempt: How often it was started.
+        cancel: Somebody asked to stop it.
+        progress: Counts, by the names of the proto's Progress.
+        pinned: What was resolved once for the whole run.
+        verdict_json: The file.
+        created: Unix time.
+        updated: Unix time.
+    """
 
     id: str
     spec: bytes
     document_digest: str
-    limit: int
+    gate_digest: str = ""
+    lineage: str = ""
+    limit: int = 0
     request_id: str = ""
     state: str = "PENDING"
     verdict: str = ""
     reason: str = ""
     failure_reason: str = ""
+    attempt: int = 0
+    cancel: bool = False
     progress: Mapping[str, Any] = field(default_factory=dict)
     pinned: Mapping[str, Any] = field(default_factory=dict)
     verdict_json: str = ""
     created: float = 0.0
     updated: float = 0.0
+
+    @property
+    def finished(self) -> bool:
+        """It has a verdict that stands: the same command starts a new run. INVALID asks the failed calls again."""
+        return self.state == "SUCCEEDED" and self.verdict != "INVALID"
+
+    @property
+    def active(self) -> bool:
+        """It was started and has not ended."""
+        return self.state == "RUNNING" or (self.state == "PENDING" and self.attempt > 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,10 +256,16 @@ class EventRow:
 
 
 class Ledger(Protocol):
-    """What the orchestrator remembers. Methods are blocking and safe to call from several threads."""
+    """What the orchestrator remembers. Methods are blocking and safe to call from several threads.
 
-    def create_evaluation(self, row: EvaluationRow) -> EvaluationRow:
-        """Store a new evaluation; with a request id already known, return that one instead."""
+    Every method raises CandorError LEDGER_LOCKED or LEDGER_FULL when the database cannot do it.
+    """
+
+    def create_evaluation(self, row: EvaluationRow, *, resume: bool) -> tuple[EvaluationRow, bool]:
+        """Store a new evaluation, and say True; or return the one that is there already, and say False.
+
+        There already is the one with the same request id, and with `resume` the newest unfinished one of the document.
+        """
         ...
 
     def evaluation(self, evaluation_id: str) -> EvaluationRow:
@@ -208,8 +276,8 @@ class Ledger(Protocol):
         """Newest first, those created before the given (time, id)."""
         ...
 
-    def unfinished(self, document_digest: str) -> EvaluationRow | None:
-        """The newest evaluation of this document that has no final verdict."""
+    def by_document(self, document_digest: str) -> list[EvaluationRow]:
+        """All evaluations of a document, newest first."""
         ...
 
     def update_evaluation(self, evaluation_id: str, **changes: object) -> None:
@@ -217,11 +285,17 @@ class Ledger(Protocol):
         ...
 
     def delete_evaluation(self, evaluation_id: str) -> None:
-        """Remove an evaluation and the responses that only it can use."""
+        """Remove an evaluation, and the responses of its lineage once no other evaluation takes them."""
         ...
 
-    def append_event(self, evaluation_id: str, state: str, message: str, progress: Mapping[str, Any]) -> int:
-        """Add an event; returns its sequence number."""
+    def append_event(
+        self, evaluation_id: str, state: str, message: str, progress: Mapping[str, Any], **changes: object
+    ) -> int:
+        """Add an event and set the evaluation's state, progress and further columns in one transaction.
+
+        Returns:
+            The event's sequence number: one above the last.
+        """
         ...
 
     def events(self, evaluation_id: str, after: int, limit: int = 1000) -> list[EventRow]:
@@ -232,12 +306,12 @@ class Ledger(Protocol):
         """Store outcomes in one transaction; a reply replaces an earlier failure, never another reply."""
         ...
 
-    def answered(self, scopes: Iterable[str], not_before: Mapping[str, float]) -> set[bytes]:
-        """Keys that have a reply under these scopes; `not_before` bounds the age of a scope's replies."""
+    def outcomes(self, scope: str, grader_digest: str) -> Iterator[Outcome]:
+        """All outcomes of a scope with their grades under one grader digest, in no order."""
         ...
 
-    def failed_keys(self, scopes: Iterable[str]) -> dict[bytes, tuple[str, str]]:
-        """Keys whose last outcome is a failure, with reason and message."""
+    def known(self, keys: Sequence[bytes]) -> set[bytes]:
+        """Which of these keys have a reply."""
         ...
 
     def responses(self, keys: Sequence[bytes]) -> dict[bytes, ResponseRow]:
@@ -280,26 +354,78 @@ class Ledger(Protocol):
 class Runs(Protocol):
     """Durable execution: an evaluation that was started ends, whatever dies in between."""
 
-    def start(self, evaluation_id: str) -> None:
-        """Start or go on; a run under way is left alone."""
+    async def start(self, evaluation_id: str, attempt: int) -> None:
+        """Start an attempt at an evaluation; a second call for the same attempt does nothing."""
         ...
 
-    def cancel(self, evaluation_id: str) -> None:
-        """Ask a run to stop."""
+    async def cancel(self, evaluation_id: str) -> bool:
+        """Stop a run. False when no living process works on it."""
         ...
 
 
 class Artifacts(Protocol):
-    """Where the files of a finished evaluation lie."""
+    """Where the files of a finished evaluation lie. Methods are blocking."""
 
-    def write(self, evaluation_id: str, files: Mapping[str, bytes | Callable[[Any], None]]) -> None:
-        """Write all files or none."""
+    def write(self, evaluation_id: str, files: Mapping[str, FileBody]) -> None:
+        """Write all files or none; earlier ones of the same evaluation go."""
         ...
 
     def names(self, evaluation_id: str) -> list[str]:
-        """Relative paths that there are."""
+        """Relative paths that there are, sorted; empty when nothing was written."""
         ...
 
-    def read(self, evaluation_id: str, name: str) -> bytes:
-        """One file."""
+    def read(self, evaluation_id: str, name: str, chunk_bytes: int) -> Iterator[bytes]:
+        """One file in pieces. Raises CandorError INVALID_REQUEST when there is none of this name."""
+        ...
+
+    def delete(self, evaluation_id: str) -> None:
+        """Remove an evaluation's files, if any."""
+        ...
+
+
+class Reporter(Protocol):
+    """Turns a finished evaluation into files."""
+
+    def files(self, report: Report, rows: Iterable[Record]) -> Mapping[str, FileBody]:
+        """Relative path -> bytes, or a function that writes to an open binary file.
+
+        Args:
+            report: What there is to say.
+            rows: Every call in a stable order; may be iterated several times, never held in memory at once.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskInfo:
+    """A built-in task or a loader."""
+
+    name: str
+    description: str
+    items: int = 0
+    hub: str = ""
+    columns: tuple[str, ...] = ()
+
+
+class Tasks(Protocol):
+    """Question families. Methods are blocking."""
+
+    def load(self, ref: TaskRef, seed: int) -> Task:
+        """Load one task. Raises CandorError BAD_DATASET naming row, column and mend."""
+        ...
+
+    def catalog(self) -> Sequence[TaskInfo]:
+        """Built-in tasks and loaders."""
+        ...
+
+
+class Codec(Protocol):
+    """The stored form of a document."""
+
+    def decode(self, data: bytes) -> Spec:
+        """The document with its defaults."""
+        ...
+
+    def text(self, data: bytes) -> str:
+        """The document as YAML, for people."""
         ...

@@ -20,22 +20,26 @@ evaluations = sa.Table(
     sa.Column("request_id", sa.String(128), unique=True, nullable=True),
     sa.Column("spec", sa.LargeBinary, nullable=False),
     sa.Column("document_digest", sa.String(80), nullable=False, index=True),
+    sa.Column("gate_digest", sa.String(80), nullable=False),
+    sa.Column("lineage", sa.String(128), nullable=False, index=True),
     sa.Column("limit", sa.Integer, nullable=False),
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("verdict", sa.String(16), nullable=False),
     sa.Column("reason", sa.Text, nullable=False),
     sa.Column("failure_reason", sa.String(64), nullable=False),
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("cancel", sa.Boolean, nullable=False),
     sa.Column("progress", sa.JSON, nullable=False),
     sa.Column("pinned", sa.JSON, nullable=False),
     sa.Column("verdict_json", sa.Text, nullable=False),
-    sa.Column("created", sa.Float, nullable=False),
+    sa.Column("created", sa.Float, nullable=False, index=True),
     sa.Column("updated", sa.Float, nullable=False),
 )
 events = sa.Table(
     "candor_events",
     metadata,
     sa.Column("evaluation_id", sa.String(128), primary_key=True),
-    sa.Column("sequence", sa.Integer, primary_key=True),
+    sa.Column("sequence", sa.Integer, primary_key=True, autoincrement=False),
     sa.Column("time", sa.Float, nullable=False),
     sa.Column("state", sa.String(16), nullable=False),
     sa.Column("message", sa.Text, nullable=False),
@@ -46,8 +50,8 @@ responses = sa.Table(
     metadata,
     sa.Column("key", sa.LargeBinary(32), primary_key=True),
     sa.Column("scope", sa.String(256), nullable=False, index=True),
-    sa.Column("evaluation_id", sa.String(128), nullable=False, index=True),
-    sa.Column("text", sa.Text, nullable=False),
+    sa.Column("evaluation_id", sa.String(128), nullable=False),
+    sa.Column("chars", sa.Integer, nullable=False),
     sa.Column("finish_reason", sa.String(32), nullable=False),
     sa.Column("prompt_tokens", sa.Integer, nullable=False),
     sa.Column("completion_tokens", sa.Integer, nullable=False),
@@ -57,6 +61,8 @@ responses = sa.Table(
     sa.Column("error_reason", sa.String(64), nullable=False),
     sa.Column("error_message", sa.Text, nullable=False),
     sa.Column("created", sa.Float, nullable=False),
+    # Last: a scan that needs only the columns above does not read the text's overflow pages.
+    sa.Column("text", sa.Text, nullable=False),
 )
 grades = sa.Table(
     "candor_grades",
@@ -77,7 +83,7 @@ scores = sa.Table(
     "candor_scores",
     metadata,
     sa.Column("key", sa.LargeBinary(32), primary_key=True),
-    sa.Column("scorer", sa.String(256), primary_key=True),
+    sa.Column("scorer", sa.String(512), primary_key=True),
     sa.Column("value", sa.Float, nullable=True),
 )
 datasets = sa.Table(
@@ -92,4 +98,11 @@ calibrations = sa.Table(
     metadata,
     sa.Column("judge_digest", sa.String(80), primary_key=True),
     sa.Column("body", sa.Text, nullable=False),
+)
+# Replicas that are alive: who has not beaten for a while is dead, and its runs are adopted.
+replicas = sa.Table(
+    "candor_replicas",
+    metadata,
+    sa.Column("executor", sa.String(128), primary_key=True),
+    sa.Column("beat", sa.Float, nullable=False),
 )

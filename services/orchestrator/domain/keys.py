@@ -1,8 +1,9 @@
 """Content keys: what makes two calls the same call (DESIGN section 4).
 
-key = SHA-256(prompt digest, subject digest, sampling, repeat, scope), 32 bytes. The prompt digest covers the item and the
-rendered messages. The scope is empty for verifiable identities and `evaluation/arm` for all others, so that their
-replies serve resume and are never taken by another run.
+key = SHA-256(prompt digest, subject digest, sampling, repeat, scope, draw), 32 bytes. The prompt digest covers the item
+and the rendered messages. The scope is empty for verifiable identities and `lineage/arm` for all others, so that their
+replies serve resume and re-analysis and are never taken by another run. The draw tells apart two arms of one evaluation
+that are the same subject: the first draws 0, the second 1, so that an A/A check compares two real samples.
 """
 
 from __future__ import annotations
@@ -25,9 +26,9 @@ def prompt_digest(item_digest: bytes, messages: Sequence[tuple[str, str]]) -> by
     return digest.digest()
 
 
-def subject_prefix(subject_digest: str, sampling: Sampling, scope: str) -> bytes:
+def subject_prefix(subject_digest: str, sampling: Sampling, scope: str, draw: int = 0) -> bytes:
     """What all calls of one arm share: computed once."""
-    text = json.dumps([subject_digest, asdict(sampling), scope], sort_keys=True, default=list)
+    text = json.dumps([subject_digest, asdict(sampling), scope, draw], sort_keys=True, default=list)
     return hashlib.sha256(text.encode()).digest()
 
 
@@ -36,7 +37,7 @@ def response_key(prefix: bytes, prompt: bytes, repeat: int) -> bytes:
     return hashlib.sha256(prefix + prompt + repeat.to_bytes(4, "big")).digest()
 
 
-def call_seed(seed: int, prompt: bytes, repeat: int) -> int:
-    """Seed of one call: the same for every arm, different for every prompt and repeat. 31 bits, as endpoints take."""
-    mixed = hashlib.sha256(seed.to_bytes(8, "big", signed=True) + prompt + repeat.to_bytes(4, "big")).digest()
-    return int.from_bytes(mixed[:4], "big") & 0x7FFF_FFFF
+def call_seed(seed: int, prompt: bytes, repeat: int, draw: int = 0) -> int:
+    """Seed of one call: the same for every arm, different for every prompt, repeat and draw. 31 bits, as endpoints take."""
+    parts = seed.to_bytes(8, "big", signed=True) + prompt + repeat.to_bytes(4, "big") + draw.to_bytes(4, "big")
+    return int.from_bytes(hashlib.sha256(parts).digest()[:4], "big") & 0x7FFF_FFFF

@@ -1,0 +1,128 @@
+"""The ledger's database: connections, transactions, schema version, and errors in our words."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from chassis.errors import CandorError, Reason
+from services.orchestrator.backends import ledger_schema as t
+
+_KEYS_PER_QUERY = 500  # SQLite allows 32,766 variables; smaller statements compile once and stay cached
+_WRITES = "candor_writes"
+
+
+class Database:
+    """An engine with our habits.
+
+    Args:
+        url: SQLAlchemy URL, for example `sqlite:///DIR/ledger.db` or `postgresql://...`.
+    """
+
+    def __init__(self, url: str) -> None:
+        parsed = sa.make_url(url)
+        if parsed.drivername in ("postgresql", "postgres"):
+            parsed = parsed.set(drivername="postgresql+psycopg")
+        self.sqlite = parsed.get_backend_name() == "sqlite"
+        self.engine = sa.create_engine(parsed, pool_pre_ping=not self.sqlite)
+        # SQLite has one writer at a time; waiting here is fair and prompt, its own waiting is a sleep of up to 100 ms.
+        self._writer: contextlib.AbstractContextManager[Any] = (
+            threading.RLock() if self.sqlite else contextlib.nullcontext()
+        )
+        if self.sqlite:
+            sa.event.listen(self.engine, "connect", _sqlite_connect)
+            sa.event.listen(self.engine, "begin", _sqlite_begin)
+        with translated():
+            self._migrate()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.engine.dispose()
+
+    def ping(self) -> bool:
+        """Whether the database answers."""
+        try:
+            with self.engine.connect() as connection:
+                connection.execute(sa.select(1))
+        except sa.exc.SQLAlchemyError:
+            return False
+        return True
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[sa.Connection]:
+        """A transaction that only reads."""
+        with translated(), self.engine.begin() as connection:
+            yield connection
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[sa.Connection]:
+        """A transaction that writes: all or nothing."""
+        with translated(), self._writer, self.engine.connect() as opened:
+            connection = opened.execution_options(**{_WRITES: True})
+            with connection.begin():
+                yield connection
+
+    def insert(self, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
+        """An INSERT that knows ON CONFLICT."""
+        return sqlite.insert(table) if self.sqlite else postgresql.insert(table)
+
+    def lock(self, connection: sa.Connection, name: str) -> None:
+        """Hold off other writers of the same name until the transaction ends; on SQLite every writer waits anyway."""
+        if not self.sqlite:
+            connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(name))))
+
+    def by_key(self, query: sa.Select[Any], column: sa.Column[Any], keys: Sequence[bytes]) -> Iterator[sa.Row[Any]]:
+        """Rows of a query for these keys."""
+        with self.read() as connection:
+            for start in range(0, len(keys), _KEYS_PER_QUERY):
+                chunk = keys[start : start + _KEYS_PER_QUERY]
+                yield from connection.execute(query.where(column.in_(chunk)))
+
+    def _migrate(self) -> None:
+        with self.write() as connection:
+            self.lock(connection, "candor schema")
+            t.metadata.create_all(connection)
+            found = connection.scalar(sa.select(t.meta.c.value).where(t.meta.c.name == "schema_version"))
+            if found is None:
+                values = {"name": "schema_version", "value": str(t.SCHEMA_VERSION)}
+                connection.execute(self.insert(t.meta).values(**values).on_conflict_do_nothing())
+            elif int(found) > t.SCHEMA_VERSION:
+                message = f"the ledger has schema {found}, this version knows {t.SCHEMA_VERSION}: upgrade candor"
+                raise CandorError(Reason.LEDGER_LOCKED, message)
+
+
+@contextlib.contextmanager
+def translated() -> Iterator[None]:
+    """Turn what the database cannot do into a CandorError; anything else is a defect and passes."""
+    try:
+        yield
+    except (sa.exc.OperationalError, sa.exc.InternalError) as error:
+        text = str(error.orig).strip()
+        if "disk is full" in text or "No space left" in text:
+            message = "the disk of the ledger is full; free space and give the same command again"
+            raise CandorError(Reason.LEDGER_FULL, message) from error
+        raise CandorError(Reason.LEDGER_LOCKED, f"the ledger cannot be used: {text.splitlines()[0]}") from error
+    except sa.exc.TimeoutError as error:
+        raise CandorError(Reason.LEDGER_LOCKED, "the ledger cannot be used: too many connections wait") from error
+
+
+def _sqlite_connect(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # transactions are begun below, so that writers say so from the start
+    cursor = connection.cursor()
+    # WAL lets a reader look while a run writes; NORMAL survives the death of the process, which is what we promise.
+    cursor.execute("PRAGMA journal_mode=WAL")
+    cursor.execute("PRAGMA synchronous=NORMAL")
+    cursor.execute("PRAGMA busy_timeout=10000")
+    cursor.execute("PRAGMA cache_size=-65536")
+    cursor.close()
+
+
+def _sqlite_begin(connection: sa.Connection) -> None:
+    # A reader that turns writer in mid-transaction fails at once when another wrote; IMMEDIATE waits its turn.
+    writes = connection.get_execution_options().get(_WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

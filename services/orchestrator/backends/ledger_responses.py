@@ -1,0 +1,144 @@
+"""Responses, grades and scores in the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import sqlalchemy as sa
+
+from services.orchestrator.backends import ledger_schema as t
+from services.orchestrator.backends.ledger_engine import Database
+from services.orchestrator.ports import Grade, GradeRow, Outcome, ResponseRow, Usage
+
+_ROWS_PER_FETCH = 5000
+
+
+class ResponseTables:
+    """The part of `ports.Ledger` about responses; see there."""
+
+    db: Database
+
+    def put_responses(self, rows: Sequence[ResponseRow]) -> None:
+        """See ports."""
+        if not rows:
+            return
+        insert = self.db.insert(t.responses)
+        changes = {column.name: insert.excluded[column.name] for column in t.responses.c if column.name != "key"}
+        statement = insert.on_conflict_do_update(
+            index_elements=["key"], set_=changes, where=t.responses.c.error_reason != ""
+        )
+        values = [_response_values(row) for row in rows]
+        with self.db.write() as connection:
+            connection.execute(statement, values)
+
+    def outcomes(self, scope: str, grader_digest: str) -> Iterator[Outcome]:
+        """See ports."""
+        r, g = t.responses.c, t.grades.c
+        joined = t.responses.outerjoin(t.grades, sa.and_(g.key == r.key, g.grader_digest == grader_digest))
+        query = (
+            sa.select(
+                r.key,
+                r.evaluation_id,
+                r.error_reason,
+                r.chars,
+                r.finish_reason,
+                r.prompt_tokens,
+                r.completion_tokens,
+                r.created,
+                sa.func.coalesce(g.verdict, ""),
+                g.adopts,
+                sa.func.coalesce(g.decided_by, ""),
+            )
+            .select_from(joined)
+            .where(r.scope == scope)
+        )
+        with self.db.read() as connection:
+            found = connection.execution_options(yield_per=_ROWS_PER_FETCH).execute(query)
+            for rows in found.partitions():
+                yield from map(Outcome._make, rows)
+
+    def known(self, keys: Sequence[bytes]) -> set[bytes]:
+        """See ports."""
+        c = t.responses.c
+        return {row.key for row in self.db.by_key(sa.select(c.key).where(c.error_reason == ""), c.key, keys)}
+
+    def responses(self, keys: Sequence[bytes]) -> dict[bytes, ResponseRow]:
+        """See ports."""
+        columns = [column for column in t.responses.c if column.name != "chars"]
+        rows = self.db.by_key(sa.select(*columns), t.responses.c.key, keys)
+        return {row.key: ResponseRow(**row._mapping) for row in rows}  # noqa: SLF001 (SQLAlchemy's public name)
+
+    def put_grades(self, rows: Sequence[GradeRow]) -> None:
+        """See ports."""
+        if not rows:
+            return
+        insert = self.db.insert(t.grades)
+        keys = ("key", "grader_digest")
+        changes = {column.name: insert.excluded[column.name] for column in t.grades.c if column.name not in keys}
+        statement = insert.on_conflict_do_update(index_elements=list(keys), set_=changes)
+        values = [_grade_values(row) for row in rows]
+        with self.db.write() as connection:
+            connection.execute(statement, values)
+
+    def grades(self, keys: Sequence[bytes], grader_digest: str) -> dict[bytes, Grade]:
+        """See ports."""
+        query = sa.select(t.grades).where(t.grades.c.grader_digest == grader_digest)
+        return {row.key: _grade(row) for row in self.db.by_key(query, t.grades.c.key, keys)}
+
+    def put_scores(self, scorer: str, rows: Sequence[tuple[bytes, float | None]]) -> None:
+        """See ports."""
+        if not rows:
+            return
+        insert = self.db.insert(t.scores)
+        changes = {"value": insert.excluded.value}
+        statement = insert.on_conflict_do_update(index_elements=["key", "scorer"], set_=changes)
+        values = [{"key": key, "scorer": scorer, "value": value} for key, value in rows]
+        with self.db.write() as connection:
+            connection.execute(statement, values)
+
+    def scores(self, keys: Sequence[bytes], scorer: str) -> dict[bytes, float | None]:
+        """See ports."""
+        query = sa.select(t.scores.c.key, t.scores.c.value).where(t.scores.c.scorer == scorer)
+        return {row.key: row.value for row in self.db.by_key(query, t.scores.c.key, keys)}
+
+
+def _response_values(row: ResponseRow) -> dict[str, object]:
+    """Columns as they fit every database: Postgres refuses NUL in text and values longer than their column."""
+    return {
+        "key": row.key,
+        "scope": row.scope,
+        "evaluation_id": row.evaluation_id,
+        "chars": len(row.text),
+        "text": _storable(row.text),
+        "finish_reason": _storable(row.finish_reason)[:32],
+        "prompt_tokens": row.prompt_tokens,
+        "completion_tokens": row.completion_tokens,
+        "latency_seconds": row.latency_seconds,
+        "attempts": row.attempts,
+        "reported_model": _storable(row.reported_model)[:256],
+        "error_reason": row.error_reason,
+        "error_message": _storable(row.error_message),
+        "created": row.created,
+    }
+
+
+def _storable(text: str) -> str:
+    return text.replace("\x00", "\N{REPLACEMENT CHARACTER}") if "\x00" in text else text
+
+
+def _grade_values(row: GradeRow) -> dict[str, object]:
+    values: dict[str, Any] = asdict(row.grade)
+    usage = values.pop("usage")
+    for name in ("rule", "final_claim", "judge_raw", "judge_model"):
+        values[name] = _storable(values[name])
+    values["judge_model"] = values["judge_model"][:256]
+    return {"key": row.key, "grader_digest": row.grader_digest, **values, **usage}
+
+
+def _grade(row: sa.Row[Any]) -> Grade:
+    values: dict[str, Any] = dict(row._mapping)  # noqa: SLF001 (SQLAlchemy's public name)
+    usage = Usage(prompt_tokens=values.pop("prompt_tokens"), completion_tokens=values.pop("completion_tokens"))
+    del values["key"], values["grader_digest"]
+    return Grade(**values, usage=usage)

@@ -1,0 +1,94 @@
+"""The arms of a run as they were resolved: identity, sampling as accepted, scope, draw, and the keys that follow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from services.orchestrator.domain import keys
+from services.orchestrator.domain.spec import Arm, Sampling
+from services.orchestrator.domain.workload import Slot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """What describing and checking an arm found; pinned in the evaluation, so that resumes and re-analyses keep it."""
+
+    digest: str
+    verifiable: bool
+    backend: str
+    components: Mapping[str, str]
+    sampling: Sampling
+    reported_model: str = ""
+    notes: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        value = asdict(self)
+        value["components"] = dict(self.components)
+        return value
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, Any]) -> Resolved:
+        """The inverse of `to_json`."""
+        sampling = dict(value["sampling"])
+        sampling["omit"] = tuple(sampling["omit"])
+        return cls(**{**value, "sampling": Sampling(**sampling), "notes": tuple(value["notes"])})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """An arm ready to be asked.
+
+    Attributes:
+        arm: As in the document.
+        found: What it resolved to.
+        scope: Who may take its replies: the identity digest (everybody) or `lineage/arm`.
+        draw: How many earlier arms of this evaluation are the same subject with the same sampling.
+        prefix: What the keys of its calls share.
+    """
+
+    arm: Arm
+    found: Resolved
+    scope: str
+    draw: int
+    prefix: bytes = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """Name of the arm."""
+        return self.arm.name
+
+    @property
+    def shared(self) -> bool:
+        """Whether any run may take its replies."""
+        return self.found.verifiable
+
+    def key(self, slot: Slot) -> bytes:
+        """Content key of a call."""
+        return keys.response_key(self.prefix, slot.prompt, slot.repeat)
+
+    def seed(self, slot: Slot) -> int:
+        """Seed of a call."""
+        return keys.call_seed(self.found.sampling.seed, slot.prompt, slot.repeat, self.draw)
+
+
+def arm_scope(lineage: str, arm: str) -> str:
+    """Scope of an arm whose identity cannot be verified."""
+    return f"{lineage}/{arm}"
+
+
+def subjects(arms: Sequence[Arm], found: Mapping[str, Resolved], lineage: str) -> tuple[Subject, ...]:
+    """The subjects, in the order given; that order decides which of two equal arms draws first."""
+    seen: dict[tuple[str, Sampling], int] = {}
+    result = []
+    for arm in arms:
+        resolved = found[arm.name]
+        same = (resolved.digest, resolved.sampling)
+        draw = seen.get(same, 0)
+        seen[same] = draw + 1
+        scope = "" if resolved.verifiable else arm_scope(lineage, arm.name)
+        prefix = keys.subject_prefix(resolved.digest, resolved.sampling, scope, draw)
+        result.append(Subject(arm=arm, found=resolved, scope=scope or resolved.digest, draw=draw, prefix=prefix))
+    return tuple(result)
