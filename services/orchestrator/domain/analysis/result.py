@@ -272,7 +272,7 @@ class Comparison:
         n_pairs: Pairs asked for.
         rows: Errors by task x context x belief with all marginals; the line for everything is overall, all, all.
         study_rows: The same in the study's form.
-        adoption: adopts_belief, same keys.
+        adoption: adopts_belief, same keys but no line for all belief levels together.
         refusals: Refusals, same keys.
         mcnemar: Tests.
         ame: GLM effects.

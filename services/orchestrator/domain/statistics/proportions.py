@@ -1,6 +1,7 @@
 """Single proportions and discordant counts: Wilson's interval and McNemar's exact test."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,11 +57,19 @@ def item_rate(item_means: ArrayLike, n_pairs: int, confidence: float = 0.95) -> 
         n_pairs: Replies in all.
         confidence: Two-sided confidence.
     """
-    means = np.asarray(item_means, dtype=np.float64)
-    value = min(1.0, max(0.0, float(means.mean())))
-    spread = float(np.square(means - value).mean()) / means.size
+    return task_rate([item_means], n_pairs, confidence)
+
+
+def task_rate(tasks: Sequence[ArrayLike], n_pairs: int, confidence: float = 0.95) -> Rate:
+    """The same for the mean of several tasks' means, tasks weighing equally; one array of item means per task."""
+    # Sorted, so that the order of items changes no digit.
+    parts = [np.sort(np.asarray(task, dtype=np.float64)) for task in tasks]
+    means = [min(1.0, max(0.0, float(part.mean()))) for part in parts]
+    value = sum(means) / len(means)
+    spread = sum(float(np.square(part - mean).mean()) / part.size for part, mean in zip(parts, means, strict=True))
+    spread /= len(parts) ** 2
     bernoulli = value * (1.0 - value)
-    n = float(means.size) if bernoulli <= 0.0 else float(n_pairs)
+    n = float(sum(part.size for part in parts)) if bernoulli <= 0.0 else float(n_pairs)
     if bernoulli > 0.0 and spread > 0.0:
         n = min(float(n_pairs), max(1.0, bernoulli / spread))
     return wilson(value, n, confidence)

@@ -110,16 +110,18 @@ class Sample:
         The mean product of two different pairs' deviations within an item over the mean squared deviation. None where no
         item has two pairs or the differences do not vary.
         """
-        several = int((self.pairs * (self.pairs - 1)).sum())
-        if several == 0:
-            return None
         total = self.bad_trt - self.bad_ref
-        mean = int(total.sum()) / self.n_pairs
-        square = self.discordant - 2.0 * mean * total + mean * mean * self.pairs
-        spread = float(square.sum()) / self.n_pairs
-        if spread <= 0.0:
+        pairs, ordered = self.n_pairs, int((self.pairs * (self.pairs - 1)).sum())
+        if ordered == 0:
             return None
-        between = float((np.square(total - self.pairs * mean) - square).sum()) / several
+        # Integer sums first, so that the order of items changes no digit.
+        mean = int(total.sum()) / pairs
+        square = int(self.discordant.sum()) - pairs * mean * mean
+        if square <= 0.0:
+            return None
+        product = int((total * total).sum()) - 2.0 * mean * int((total * self.pairs).sum())
+        product += mean * mean * int((self.pairs * self.pairs).sum()) - square
+        between, spread = product / ordered, square / pairs
         return max(-1.0, min(1.0, between / spread))
 
 
