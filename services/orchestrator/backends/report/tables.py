@@ -1,0 +1,73 @@
+"""Parquet tables: every reply, every line of every comparison, every gate."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict, fields
+from itertools import islice
+from typing import IO, Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from services.orchestrator.domain.gate.result import GateResult
+from services.orchestrator.domain.record import Record
+from services.orchestrator.domain.report import Report
+
+_ROWS_PER_GROUP = 50_000
+_TYPES = {
+    "str": pa.string(),
+    "int": pa.int64(),
+    "float": pa.float64(),
+    "bool": pa.bool_(),
+    "float | None": pa.float64(),
+    "int | None": pa.int64(),
+    "bool | None": pa.bool_(),
+}
+
+
+def write_responses(rows: Iterable[Record], file: IO[bytes]) -> None:
+    """Stream replies into row groups of 50,000; the prompt is one text."""
+    schema = pa.schema([(field.name, _TYPES.get(str(field.type), pa.string())) for field in fields(Record)])
+    with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        iterator = iter(rows)
+        while chunk := list(islice(iterator, _ROWS_PER_GROUP)):
+            columns = {name: [getattr(row, name) for row in chunk] for name in schema.names}
+            columns["prompt"] = [prompt_text(row.prompt) for row in chunk]
+            writer.write_table(pa.table(columns, schema=schema))
+
+
+def prompt_text(messages: Sequence[tuple[str, str]]) -> str:
+    """A conversation as text; a single user turn stands alone."""
+    if len(messages) == 1:
+        return messages[0][1]
+    return "\n\n".join(f"{role}: {content}" for role, content in messages)
+
+
+def write_gates(report: Report, file: IO[bytes]) -> None:
+    """One row for each gate and candidate."""
+    _write([asdict(gate) for gate in report.gates], _schema(GateResult), file)
+
+
+def write_comparisons(report: Report, file: IO[bytes]) -> None:
+    """One row for each comparison, metric, task, context and belief."""
+    rows = list(_comparison_rows(report))
+    schema = pa.Table.from_pylist(rows).schema if rows else pa.schema([("comparison", pa.string())])
+    _write(rows, schema, file)
+
+
+def _comparison_rows(report: Report) -> Iterator[dict[str, Any]]:
+    for comparison in report.comparisons:
+        head = {"comparison": comparison.name, "treated": comparison.treated, "reference": comparison.reference}
+        for table in (comparison.rows, comparison.study_rows, comparison.adoption, comparison.refusals):
+            for row in table:
+                yield head | asdict(row)
+
+
+def _schema(kind: type) -> pa.Schema:
+    """Arrow schema of a flat dataclass of plain values."""
+    return pa.schema([(field.name, _TYPES[str(field.type)]) for field in fields(kind)])
+
+
+def _write(rows: list[dict[str, Any]], schema: pa.Schema, file: IO[bytes]) -> None:
+    pq.write_table(pa.Table.from_pylist(rows, schema=schema), file, compression="zstd")
