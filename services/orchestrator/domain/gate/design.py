@@ -59,8 +59,8 @@ class Design:
         return look_levels(self.alpha, LOOKS) if self.stopping == "group" else (self.alpha,)
 
     def bias(self, candidate: str) -> float:
-        """Judge bias b of a candidate, as a share."""
-        return self.judge_bias.get(candidate, UNCALIBRATED_JUDGE_BIAS)
+        """Judge bias b of a candidate, as a share; a judge measured to be harder on it earns no credit."""
+        return max(0.0, self.judge_bias.get(candidate, UNCALIBRATED_JUDGE_BIAS))
 
     def variance(self, rule: GateRule) -> float:
         """Planned variance of D of a gate."""

@@ -1,12 +1,12 @@
 """What one gate sees of one candidate: the pairs of its cells by unit in the seeded order, and what is missing."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from services.orchestrator.domain.gate.design import ItemOrder
 from services.orchestrator.domain.gate.rules import GateRule
-from services.orchestrator.domain.statistics.pairs import FAILED, Ints, PairTable
+from services.orchestrator.domain.statistics.pairs import FAILED, Ints, ItemKey, PairTable
 from services.orchestrator.domain.statistics.sample import Sample, sample
 
 MAX_FAILED = 0.02
@@ -105,30 +105,32 @@ class Evidence:
         return np.asarray(good & (np.abs(vague_trt - vague_ref) <= margin / 2.0))
 
 
-def gather(rule: GateRule, table: PairTable, order: ItemOrder) -> Evidence:
-    """The evidence of one gate on one candidate.
+def units_of(table: PairTable, rank: Mapping[ItemKey, int]) -> Ints:
+    """Position in the order of every row's unit, shape (rows,).
 
     Raises:
         ValueError: The table has an item that the order lacks.
     """
-    rank = order.rank()
-    strangers = [key for key in table.item_keys if key not in rank]
-    if strangers:
-        raise ValueError(f"item {strangers[0]} is not in the order of this run")
-    unit_of_item = np.array([rank[key] for key in table.item_keys] or [0], dtype=np.int64)
+    try:
+        return np.array([rank[key] for key in table.item_keys] or [0], dtype=np.int64)[table.item]
+    except KeyError as error:
+        raise ValueError(f"item {error.args[0]} is not in the order of this run") from None
+
+
+def gather(rule: GateRule, table: PairTable, units: Ints, unit_count: int) -> Evidence:
+    """The evidence of one gate on one candidate; `units` are those of `units_of`, of `unit_count` in the order."""
     mask = rule.mask(table)
-    part = table.take(mask)
-    unit = unit_of_item[part.item]
+    part, unit = table.take(mask), units[mask]
     known_ref = part.known(rule.metric, part.verdict_ref, part.adopts_ref)
     known_trt = part.known(rule.metric, part.verdict_trt, part.adopts_trt)
     _, y_ref, y_trt = part.outcome(rule.metric)
     lost_ref, lost_trt = part.verdict_ref == FAILED, part.verdict_trt == FAILED
 
     def count(weights: np.ndarray[tuple[int, ...], np.dtype[np.generic]]) -> Ints:
-        return np.rint(np.bincount(unit, weights=weights, minlength=order.size)).astype(np.int64)
+        return np.rint(np.bincount(unit, weights=weights, minlength=unit_count)).astype(np.int64)
 
     return Evidence(
-        sample=sample(part, rule.metric, units=unit, unit_count=order.size),
+        sample=sample(part, rule.metric, units=unit, unit_count=unit_count),
         slots=count(np.ones(part.rows)),
         failed_ref=count(lost_ref),
         failed_trt=count(lost_trt),

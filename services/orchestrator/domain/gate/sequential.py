@@ -172,7 +172,7 @@ def _every_item(design: Design, order: ItemOrder, lanes: Sequence[Lane], complet
         if lane.rule.fail_on == "margin":
             rejected &= path.mean >= lane.rule.margin
         failed.append(_first(rejected))
-    fails = [failed[i] if failed[i] <= paths[i].passed else _NEVER for i in range(len(lanes))]
+    fails = [failed[i] if _comes_first(lanes[i], failed[i], paths[i].passed) else _NEVER for i in range(len(lanes))]
     all_closed = max(min(fails[i], paths[i].passed) for i in voting) if voting else _NEVER
     end = min([all_closed, *(fails[i] for i in voting)])
     used = complete if end == _NEVER else end + 1
@@ -181,7 +181,7 @@ def _every_item(design: Design, order: ItemOrder, lanes: Sequence[Lane], complet
         closed = min(fails[i], path.passed)
         closing = Closing(alpha=design.alpha, units=used, look=used)
         if closed < used:
-            closing.decision = FAIL if fails[i] <= path.passed else PASS
+            closing.decision = FAIL if fails[i] != _NEVER else PASS
             closing.units = closing.look = closed + 1
         if closing.units:
             closing.p_fail = float(stacked[i, closing.units - 1])
@@ -189,6 +189,11 @@ def _every_item(design: Design, order: ItemOrder, lanes: Sequence[Lane], complet
         closings.append(closing)
     stop = end != _NEVER or complete == order.size
     return Course(closings=closings, stop=stop, looks_done=used, looks_total=order.size, ask_units=order.size)
+
+
+def _comes_first(lane: Lane, failed: int, passed: int) -> bool:
+    """Whether a FAIL precedes the PASS; at one and the same item `any_worsening` lets the PASS stand (U is below M)."""
+    return failed < passed or (failed == passed and lane.rule.fail_on == "margin")
 
 
 def lane_variance(lane: Lane, design: Design, found: Sample) -> float | Floats:

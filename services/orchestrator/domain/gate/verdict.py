@@ -10,7 +10,7 @@ from dataclasses import replace
 from services.orchestrator.domain.gate.advice import Advice, advise
 from services.orchestrator.domain.gate.design import Design, ItemOrder
 from services.orchestrator.domain.gate.eprocess import confidence_sequence
-from services.orchestrator.domain.gate.evidence import gather
+from services.orchestrator.domain.gate.evidence import gather, units_of
 from services.orchestrator.domain.gate.result import FAIL, INCONCLUSIVE, INVALID, OPEN, PASS, GateResult, Progress
 from services.orchestrator.domain.gate.sequential import Closing, Course, Lane, follow, lane_variance
 from services.orchestrator.domain.gate.wording import explain
@@ -39,11 +39,14 @@ def advance(
     """
     if not 0 <= complete <= order.size:
         raise ValueError(f"{complete} complete units of {order.size}")
+    rank = order.rank()
+    tables = {candidate: _table(contrasts, candidate) for candidate in design.candidates}
+    units = {candidate: units_of(table, rank) for candidate, table in tables.items()}
     lanes = [
         Lane(
             rule=rule,
             candidate=candidate,
-            evidence=gather(rule, _table(contrasts, candidate), order),
+            evidence=gather(rule, tables[candidate], units[candidate], order.size),
             bias=design.bias(candidate),
             variance=design.variance(rule),
         )
