@@ -65,7 +65,7 @@ def _comparison(comparison: Comparison) -> dict[str, Any]:
         "adoption": [row for row in comparison.adoption if row.task == OVERALL and row.context == ALL],
         "refusals": [row for row in comparison.refusals if row.task == OVERALL and row.context == ALL],
         "effects": [effect for effect in comparison.belief_effects if effect.task == OVERALL],
-        "warmth": [row for row in comparison.warmth if row.task == OVERALL and ALL in (row.context, row.belief)],
+        "warmth": [row for row in comparison.warmth if row.task == OVERALL and row.context == ALL],
         "length": [row for row in comparison.length if (row.task, row.context, row.belief) == (OVERALL, ALL, ALL)],
         "mcnemar": sorted(comparison.mcnemar, key=lambda test: test.p_adjusted)[:12],
     }

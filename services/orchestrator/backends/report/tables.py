@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import asdict, fields
+from dataclasses import asdict
 from itertools import islice
-from typing import IO, Any
+from typing import IO, Any, get_args, get_type_hints
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,20 +15,12 @@ from services.orchestrator.domain.record import Record
 from services.orchestrator.domain.report import Report
 
 _ROWS_PER_GROUP = 50_000
-_TYPES = {
-    "str": pa.string(),
-    "int": pa.int64(),
-    "float": pa.float64(),
-    "bool": pa.bool_(),
-    "float | None": pa.float64(),
-    "int | None": pa.int64(),
-    "bool | None": pa.bool_(),
-}
+_TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 
 
 def write_responses(rows: Iterable[Record], file: IO[bytes]) -> None:
     """Stream replies into row groups of 50,000; the prompt is one text."""
-    schema = pa.schema([(field.name, _TYPES.get(str(field.type), pa.string())) for field in fields(Record)])
+    schema = _schema(Record)
     with pq.ParquetWriter(file, schema, compression="zstd") as writer:
         iterator = iter(rows)
         while chunk := list(islice(iterator, _ROWS_PER_GROUP)):
@@ -65,8 +57,12 @@ def _comparison_rows(report: Report) -> Iterator[dict[str, Any]]:
 
 
 def _schema(kind: type) -> pa.Schema:
-    """Arrow schema of a flat dataclass of plain values."""
-    return pa.schema([(field.name, _TYPES[str(field.type)]) for field in fields(kind)])
+    """Arrow schema of a flat dataclass; a value that may be None has the type it otherwise has, other types are text."""
+    columns = []
+    for name, hint in get_type_hints(kind).items():
+        plain = [option for option in get_args(hint) or (hint,) if option in _TYPES]
+        columns.append((name, _TYPES[plain[0]] if len(plain) == 1 else pa.string()))
+    return pa.schema(columns)
 
 
 def _write(rows: list[dict[str, Any]], schema: pa.Schema, file: IO[bytes]) -> None:
