@@ -1,1 +1,1 @@
-"""The candor command: a client of the services, and the embedded suite."""
+"""The command line: a thin client of the services, which it can also run around itself."""

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import difflib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from candor.common.v1 import model_pb2
 from candor.orchestrator.v1 import evaluation_pb2
 from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
@@ -105,7 +106,7 @@ def _load(text: str, path: Path) -> Any:
         ) from error
     if tree is None:
         raise CandorError(Reason.BAD_DOCUMENT, f"{path}: the document is empty; it needs arms and baseline")
-    if isinstance(tree, Mapping) and tree.get("gate") == "none":
+    if isinstance(tree, MutableMapping) and tree.get("gate") == "none":
         tree["gate"] = {"mode": "none"}
     if isinstance(tree, Mapping) and tree.get("kind") == "Evaluation" and "spec" in tree:
         tree = tree["spec"]  # the custom resource's form of the same document
@@ -207,7 +208,7 @@ class _Walker:
 
 
 def _resolve_files(spec: evaluation_pb2.EvaluationSpec, folder: Path) -> Iterator[FieldViolation]:
-    """Make task paths absolute and read prompt files."""
+    """Make task, checkpoint and scorer paths absolute and read prompt files."""
     for index, task in enumerate(spec.tasks):
         if task.path:
             path = (folder / task.path).expanduser()
@@ -220,21 +221,24 @@ def _resolve_files(spec: evaluation_pb2.EvaluationSpec, folder: Path) -> Iterato
         if arm.WhichOneof("source") == "checkpoint" and arm.checkpoint.path:
             arm.checkpoint.path = str((folder / arm.checkpoint.path).expanduser())
         if arm.system_prompt.WhichOneof("source") == "file":
-            where = f"arms.{name}.system_prompt.file"
-            path = (folder / arm.system_prompt.file).expanduser()
-            try:
-                if path.stat().st_size > _MAX_PROMPT_BYTES:
-                    yield FieldViolation(where, f"{path} is larger than {_MAX_PROMPT_BYTES} bytes")
-                    continue
-                arm.system_prompt.text = path.read_text(encoding="utf-8").strip()
-            except OSError as error:
-                yield FieldViolation(where, f"{path}: {error.strerror}")
-            except UnicodeDecodeError:
-                yield FieldViolation(where, f"{path} is not UTF-8")
+            yield from _read_prompt(arm.system_prompt, folder, f"arms.{name}.system_prompt.file")
     if spec.warmth.model:
         local = (folder / spec.warmth.model).expanduser()
         if local.is_dir():
             spec.warmth.model = str(local)
+
+
+def _read_prompt(prompt: model_pb2.SystemPrompt, folder: Path, where: str) -> Iterator[FieldViolation]:
+    path = (folder / prompt.file).expanduser()
+    try:
+        if path.stat().st_size > _MAX_PROMPT_BYTES:
+            yield FieldViolation(where, f"{path} is larger than {_MAX_PROMPT_BYTES} bytes")
+            return
+        prompt.text = path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        yield FieldViolation(where, f"{path}: {error.strerror}")
+    except UnicodeDecodeError:
+        yield FieldViolation(where, f"{path} is not UTF-8")
 
 
 def _bad(path: Path, violations: Sequence[FieldViolation], lines: Mapping[str, int]) -> CandorError:

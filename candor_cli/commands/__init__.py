@@ -1,1 +1,1 @@
-"""One module per command."""
+"""One module a command. Heavy imports stand inside the commands: `candor --help` must be instant."""

@@ -1,0 +1,135 @@
+"""`candor evaluations`: what an orchestrator remembers."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+from candor_cli.options import (
+    JsonOption,
+    OrchestratorOption,
+    Remote,
+    StateOption,
+    TlsCaOption,
+    TlsCertOption,
+    TlsKeyOption,
+    TokenFileOption,
+)
+
+if TYPE_CHECKING:
+    from candor.orchestrator.v1 import orchestrator_pb2
+
+    from candor_cli.client import Orchestrator
+
+app = typer.Typer(help="List, show, cancel and delete evaluations.", no_args_is_help=True)
+Result = TypeVar("Result")
+NameArgument = Annotated[str, typer.Argument(metavar="ID", help="Evaluation id.", show_default=False)]
+
+
+@app.command("list")
+def list_evaluations(
+    count: Annotated[int, typer.Option("--count", "-n", min=1, max=1000, help="Newest evaluations to list.")] = 20,
+    state: StateOption = None,
+    orchestrator: OrchestratorOption = "",
+    token_file: TokenFileOption = None,
+    tls_ca: TlsCaOption = None,
+    tls_cert: TlsCertOption = None,
+    tls_key: TlsKeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """List evaluations, newest first."""
+    remote = Remote(orchestrator, token_file, tls_ca, tls_cert, tls_key)
+    page = _ask(remote, state, lambda client: client.newest(count))
+    if as_json:
+        _print_json(*page.evaluations)
+        return
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    from chassis.text import plain
+
+    table = Table("id", "created", "name", "state", "verdict", "replies", box=box.SIMPLE_HEAD)
+    for found in page.evaluations:
+        table.add_row(
+            found.name.removeprefix("evaluations/"),
+            found.create_time.ToDatetime().strftime("%Y-%m-%d %H:%M"),
+            plain(found.spec.name),
+            found.state,
+            found.verdict,
+            f"{found.progress.responses_done:,} of {found.progress.responses_total:,}",
+        )
+    Console().print(table)
+
+
+@app.command("get")
+def get(
+    name: NameArgument,
+    state: StateOption = None,
+    orchestrator: OrchestratorOption = "",
+    token_file: TokenFileOption = None,
+    tls_ca: TlsCaOption = None,
+    tls_cert: TlsCertOption = None,
+    tls_key: TlsKeyOption = None,
+) -> None:
+    """Show one evaluation as JSON."""
+    remote = Remote(orchestrator, token_file, tls_ca, tls_cert, tls_key)
+    _print_json(_ask(remote, state, lambda client: client.get(_resource(name))))
+
+
+@app.command("cancel")
+def cancel(
+    name: NameArgument,
+    state: StateOption = None,
+    orchestrator: OrchestratorOption = "",
+    token_file: TokenFileOption = None,
+    tls_ca: TlsCaOption = None,
+    tls_cert: TlsCertOption = None,
+    tls_key: TlsKeyOption = None,
+) -> None:
+    """Stop asking; what was answered stays."""
+    remote = Remote(orchestrator, token_file, tls_ca, tls_cert, tls_key)
+    found = _ask(remote, state, lambda client: client.cancel(_resource(name)))
+    print(f"{found.name}: {found.state}")
+
+
+@app.command("delete")
+def delete(
+    name: NameArgument,
+    state: StateOption = None,
+    orchestrator: OrchestratorOption = "",
+    token_file: TokenFileOption = None,
+    tls_ca: TlsCaOption = None,
+    tls_cert: TlsCertOption = None,
+    tls_key: TlsKeyOption = None,
+) -> None:
+    """Remove a finished or cancelled evaluation and the replies that only it owns."""
+    remote = Remote(orchestrator, token_file, tls_ca, tls_cert, tls_key)
+    _ask(remote, state, lambda client: client.delete(_resource(name)))
+    print(f"{_resource(name)}: deleted")
+
+
+def _ask(remote: Remote, state: Path | None, call: Callable[[Orchestrator], Awaitable[Result]]) -> Result:
+    from candor_cli.session import orchestrator, run
+
+    async def work() -> Result:
+        async with orchestrator(remote, state or Path(".candor")) as client:
+            return await call(client)
+
+    return run(work())
+
+
+def _resource(name: str) -> str:
+    return name if name.startswith("evaluations/") else f"evaluations/{name}"
+
+
+def _print_json(*evaluations: orchestrator_pb2.Evaluation) -> None:
+    import json
+
+    from google.protobuf import json_format
+
+    for found in evaluations:
+        print(json.dumps(json_format.MessageToDict(found, preserving_proto_field_name=True), ensure_ascii=False))

@@ -1,0 +1,74 @@
+"""`candor plan DOCUMENT`: what a run would ask and cost, and whether it can conclude, before anything is spent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from candor_cli.options import (
+    JsonOption,
+    OrchestratorOption,
+    Remote,
+    StateOption,
+    TlsCaOption,
+    TlsCertOption,
+    TlsKeyOption,
+    TokenFileOption,
+)
+from chassis.errors import CandorError, ExitCode
+
+if TYPE_CHECKING:
+    from candor.orchestrator.v1 import orchestrator_pb2
+
+    from candor_cli.document import Document
+
+
+def plan(
+    document: Annotated[Path, typer.Argument(help="Evaluation document (YAML).", show_default=False)],
+    limit: Annotated[int, typer.Option("--limit", min=0, help="Plan for N items; 0 plans for all.")] = 0,
+    pilot: Annotated[
+        bool,
+        typer.Option("--pilot", help="Ask the baseline for 20 replies to see what the deterministic grader decides."),
+    ] = False,
+    state: StateOption = None,
+    orchestrator: OrchestratorOption = "",
+    token_file: TokenFileOption = None,
+    tls_ca: TlsCaOption = None,
+    tls_cert: TlsCertOption = None,
+    tls_key: TlsKeyOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Say what a run would ask and cost, and whether it can conclude. Exit code 78 when it cannot."""
+    from candor_cli.document import read_document
+    from candor_cli.session import run
+
+    remote = Remote(orchestrator, token_file, tls_ca, tls_cert, tls_key)
+    found = read_document(document)
+    result = run(_plan(found, remote, state or document.parent / ".candor", limit=limit, pilot=pilot))
+    if as_json:
+        from google.protobuf import json_format
+
+        print(
+            json_format.MessageToJson(
+                result, preserving_proto_field_name=True, always_print_fields_with_no_presence=True
+            )
+        )
+    else:
+        from candor_cli.view.plan import show_plan
+
+        show_plan(result)
+    if result.gates and not result.can_conclude:
+        raise typer.Exit(int(ExitCode.BAD_DOCUMENT))
+
+
+async def _plan(document: Document, remote: Remote, state: Path, *, limit: int, pilot: bool) -> orchestrator_pb2.Plan:
+    from candor_cli.session import orchestrator
+
+    async with orchestrator(remote, state) as client:
+        try:
+            await client.upload_tasks(document.spec)
+            return await client.plan(document.spec, pilot=pilot, limit=limit)
+        except CandorError as error:
+            raise document.located(error) from error

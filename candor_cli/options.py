@@ -1,0 +1,49 @@
+"""Options that several commands share, each declared once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+OrchestratorOption = Annotated[
+    str,
+    typer.Option(
+        "--orchestrator",
+        metavar="HOST:PORT",
+        envvar="CANDOR_ORCHESTRATOR",
+        help="Use this orchestrator instead of starting the services here.",
+    ),
+]
+TokenFileOption = Annotated[
+    Path | None,
+    typer.Option("--token-file", envvar="CANDOR_TOKEN_FILE", help="File with the orchestrator's bearer token."),
+]
+TlsCaOption = Annotated[
+    Path | None,
+    typer.Option("--tls-ca", envvar="CANDOR_TLS_CA", help="PEM roots to trust; turns TLS on."),
+]
+TlsCertOption = Annotated[
+    Path | None, typer.Option("--tls-cert", envvar="CANDOR_TLS_CERT", help="PEM client certificate (mutual TLS).")
+]
+TlsKeyOption = Annotated[
+    Path | None, typer.Option("--tls-key", envvar="CANDOR_TLS_KEY", help="PEM client key (mutual TLS).")
+]
+StateOption = Annotated[
+    Path | None,
+    typer.Option("--state", envvar="CANDOR_STATE", help="Folder of the ledger. Default: .candor beside the document."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print machine-readable JSON on standard output.")]
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """Where the orchestrator is and how to speak to it; an empty target means the embedded suite."""
+
+    target: str
+    token_file: Path | None = None
+    tls_ca: Path | None = None
+    tls_cert: Path | None = None
+    tls_key: Path | None = None

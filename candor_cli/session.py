@@ -1,0 +1,72 @@
+"""The orchestrator that a command talks to: one that runs elsewhere, or the embedded suite started around the command."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from candor_cli.client import Orchestrator
+from candor_cli.options import Remote
+from chassis.clients import Target, connect
+from chassis.errors import CandorError, Reason
+from chassis.settings import ClientSettings
+
+Result = TypeVar("Result")
+
+
+def run(work: Coroutine[Any, Any, Result]) -> Result:
+    """Run a command's coroutine; SIGTERM ends it as Ctrl-C does, so that a pod that is told to go closes its files.
+
+    Raises:
+        KeyboardInterrupt: It was told to stop.
+    """
+
+    async def main() -> Result:
+        task = asyncio.current_task()
+        assert task is not None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await work
+
+    try:
+        return asyncio.run(main())
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+
+
+@asynccontextmanager
+async def orchestrator(remote: Remote, state: Path) -> AsyncIterator[Orchestrator]:
+    """A connected client. Without a remote target the services run in this process, their state in `state`."""
+    if remote.target:
+        channel = connect(target_of(remote))
+        try:
+            yield Orchestrator(channel)
+        finally:
+            await channel.close()
+        return
+    from candor_cli.embedded import suite
+
+    async with suite(state) as addresses:
+        channel = connect(Target(addresses["orchestrator"]))
+        try:
+            yield Orchestrator(channel)
+        finally:
+            await channel.close()
+
+
+def target_of(remote: Remote) -> Target:
+    """The target that the options describe."""
+    if ":" not in remote.target:
+        raise CandorError(Reason.INVALID_REQUEST, f"--orchestrator {remote.target}: name a port as well, HOST:PORT")
+    return Target.from_settings(
+        ClientSettings(
+            target=remote.target,
+            token_file=remote.token_file,
+            tls_ca_file=remote.tls_ca,
+            tls_cert_file=remote.tls_cert,
+            tls_key_file=remote.tls_key,
+        )
+    )

@@ -1,0 +1,69 @@
+"""A plan on the terminal."""
+
+from __future__ import annotations
+
+from candor.orchestrator.v1 import orchestrator_pb2
+from rich import box
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from candor_cli.view.text import percent
+from chassis.text import plain
+
+
+def show_plan(plan: orchestrator_pb2.Plan, console: Console | None = None) -> None:
+    """Print the plan."""
+    console = console or Console()
+    tasks = ", ".join(f"{plain(task.name)} ({task.items:,})" for task in plan.tasks)
+    lines = [
+        f"{plan.items:,} items in {plan.cells_per_item} cells: {tasks}",
+        f"{plan.calls:,} calls at most, about {plan.expected_calls:,} expected; {plan.reusable:,} replies are there already",
+        f"tokens at most: {plan.prompt_tokens:,} prompt, {plan.completion_tokens:,} completion",
+    ]
+    if plan.HasField("cost"):
+        lines.append(f"cost at most: {plan.cost:,.2f}")
+    if plan.HasField("deterministic_share"):
+        lines.append(f"the deterministic grader decided {percent(plan.deterministic_share)} of the pilot's replies")
+    for line in lines:
+        console.print(Text(line))
+    if plan.gates:
+        console.print(_power(plan))
+        verdict = "can conclude" if plan.can_conclude else "cannot conclude: ask more items, or allow wider margins"
+        console.print(Text(f"This document {verdict}.", style="bold green" if plan.can_conclude else "bold red"))
+    for task in plan.tasks:
+        for note in task.notes:
+            console.print(Text(f"{plain(task.name)}: {plain(note)}", style="dim"))
+    for warning in plan.warnings:
+        console.print(Text(f"warning: {plain(warning)}", style="yellow"))
+
+
+def _power(plan: orchestrator_pb2.Plan) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, title="Chances of a decision", title_justify="left")
+    table.add_column("gate")
+    several = len({gate.candidate for gate in plan.gates}) > 1
+    if several:
+        table.add_column("candidate")
+    for column in (
+        "margin",
+        "items",
+        "PASS if equal",
+        "FAIL at 2 x margin",
+        "PASS at margin",
+        "detectable",
+        "items for 80 %",
+    ):
+        table.add_column(column, justify="right")
+    for gate in plan.gates:
+        table.add_row(
+            gate.gate + ("" if gate.critical else " (advisory)"),
+            *([plain(gate.candidate)] if several else []),
+            f"{gate.margin_pp:g}",
+            f"{gate.items:,}",
+            percent(gate.pass_if_equal),
+            percent(gate.fail_if_twice_margin),
+            percent(gate.pass_at_margin),
+            f"{gate.minimum_detectable_pp:.1f} points",
+            f"{gate.items_for_80:,}",
+        )
+    return table

@@ -1,0 +1,119 @@
+"""Live progress of an evaluation: a bar on a terminal, a line now and then elsewhere, nothing when quiet."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from candor.orchestrator.v1 import orchestrator_pb2
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
+
+from chassis.text import plain
+
+_SECONDS_BETWEEN_LINES = 15.0
+
+
+class EventView(Protocol):
+    """Takes every event of an evaluation."""
+
+    def show(self, event: orchestrator_pb2.EvaluationEvent) -> None:
+        """Show one event."""
+        ...
+
+
+class Quiet:
+    """Shows nothing."""
+
+    def show(self, event: orchestrator_pb2.EvaluationEvent) -> None:
+        """See EventView."""
+
+
+class Lines:
+    """A line for each new stage and every fifteen seconds: for logs of CI and pods."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._stage = ""
+        self._last = 0.0
+
+    def show(self, event: orchestrator_pb2.EvaluationEvent) -> None:
+        """See EventView."""
+        if event.message:
+            self._console.print(plain(event.message), markup=False, highlight=False)
+        progress, now = event.progress, time.monotonic()
+        if progress.stage != self._stage or now - self._last >= _SECONDS_BETWEEN_LINES:
+            self._stage, self._last = progress.stage, now
+            self._console.print(f"{progress.stage}: {_counts(progress)}", markup=False, highlight=False)
+
+
+class Bar:
+    """A progress bar with counts, rate, remaining time and spend."""
+
+    def __init__(self, console: Console, bar: Progress) -> None:
+        self._console = console
+        self._bar = bar
+        self._task = bar.add_task("starting", total=None, note="", rate="")
+        self._start: tuple[float, int] | None = None
+
+    def show(self, event: orchestrator_pb2.EvaluationEvent) -> None:
+        """See EventView."""
+        if event.message:
+            self._console.print(plain(event.message), markup=False, highlight=False, style="dim")
+        progress = event.progress
+        now = time.monotonic()
+        if self._start is None and progress.stage == "generating":
+            self._start = (now, progress.responses_done)
+        rate = ""
+        if self._start is not None and now > self._start[0]:
+            rate = f"{(progress.responses_done - self._start[1]) / (now - self._start[0]):.1f}/s"
+        self._bar.update(
+            self._task,
+            description=progress.stage,
+            completed=progress.responses_done,
+            total=progress.responses_total or None,
+            rate=rate,
+            note=_note(progress),
+        )
+
+
+@contextmanager
+def event_view(console: Console, *, quiet: bool) -> Iterator[EventView]:
+    """The view that fits where the output goes."""
+    if quiet:
+        yield Quiet()
+    elif not console.is_terminal:
+        yield Lines(console)
+    else:
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TextColumn("{task.fields[rate]}"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
+        with Progress(*columns, console=console, transient=True) as bar:
+            yield Bar(console, bar)
+
+
+def _counts(progress: orchestrator_pb2.Progress) -> str:
+    text = f"{progress.responses_done:,} of {progress.responses_total:,} replies, {progress.graded:,} graded"
+    note = _note(progress)
+    return f"{text}, {note}" if note else text
+
+
+def _note(progress: orchestrator_pb2.Progress) -> str:
+    parts = []
+    if progress.looks_total > 1:
+        parts.append(f"look {progress.looks_done} of {progress.looks_total}")
+    if progress.failed:
+        parts.append(f"{progress.failed:,} failed")
+    if progress.reused:
+        parts.append(f"{progress.reused:,} reused")
+    if progress.HasField("spend"):
+        parts.append(f"spent {progress.spend:,.2f}")
+    return ", ".join(parts)

@@ -1,0 +1,34 @@
+"""Text from models and files made safe for a terminal, and numbers made readable."""
+
+from __future__ import annotations
+
+from chassis.text import plain
+
+_LONGEST_LINE = 2_000
+
+
+def printable(text: str) -> str:
+    """Every line without escape sequences and control characters, its indentation kept."""
+    lines = []
+    for line in text.splitlines():
+        indent = len(line) - len(line.lstrip(" "))
+        lines.append(" " * indent + plain(line, _LONGEST_LINE))
+    return "\n".join(lines)
+
+
+def percent(share: float | None) -> str:
+    """A share as a percentage; a dash where there is none."""
+    return "–" if share is None else f"{100 * share:.1f} %"
+
+
+def points(share: float | None) -> str:
+    """A difference of shares in percentage points, signed; a dash where there is none."""
+    return "–" if share is None else f"{100 * share:+.1f}"
+
+
+def duration(seconds: float) -> str:
+    """`1 h 05 min`, `3 min 20 s`, `12 s`."""
+    whole = max(0, round(seconds))
+    if whole >= 3600:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{whole // 60} min {whole % 60:02d} s" if whole >= 60 else f"{whole} s"
