@@ -10,7 +10,7 @@ import json
 from functools import cache
 from typing import Any
 
-from services.orchestrator.domain import datafiles, wording
+from services.orchestrator.domain import datafiles, forms, wording
 from services.orchestrator.domain.conditions import Cell, statements
 from services.orchestrator.domain.items import Item
 
@@ -62,15 +62,15 @@ def _wording(item: Item, value: str) -> tuple[str, dict[str, str]]:
     if item.kind == "yes_no":
         return "yes_no", {"value": plain.lower()}
     if item.kind == "proposition":
-        seen = {word for word in item.question.split() if word.islower()}
-        return "proposition", {"value": wording.lowered(plain, seen | _openers())}
+        seen = {word.strip("?,.") for word in item.question.split() if word.islower()}
+        return "proposition", {"value": wording.lowered(plain, _openers(), seen)}
     if item.kind == "multiple_choice":
         for letter, text in item.options.items():
             if wording.one_line(text) == wording.one_line(value):
                 return "multiple_choice", {"letter": letter, "value": plain}
     if item.kind == "number":
         return "number", {"value": plain}
-    long = len(plain.split()) >= _beliefs()["long_answer_from_words"]
+    long = len(plain.split()) >= _beliefs()["long_answer_from_words"] or forms.is_sentence(plain)
     return "long_answer" if long else "short_answer", {"value": plain}
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Collection
 
 _GAPS = re.compile(r"(?<=\S)[^\S\n]{2,}(?=\S)|[\t\u00a0\u2007\u202f]")
+_INVISIBLE = re.compile("[\u00ad\u200b\u2060\ufeff]")
 _TRAILING = re.compile(r"[^\S\n]+(?=\n|$)")
 _ASKS = re.compile(
     r"\b(who|whom|whose|what|when|where|why|how|which|is|are|was|were|do|does|did|can|could|should|would|will|has|have)\b",
@@ -16,8 +17,9 @@ _FIRST_WORD = re.compile(r"[A-Z][a-z'’-]*(?![\w.])")
 
 
 def tidy(text: str) -> str:
-    """Text with one space between words and none at line ends; line breaks and indentation stay."""
-    return _TRAILING.sub("", _GAPS.sub(" ", text.replace("\r\n", "\n").replace("\r", "\n"))).strip()
+    """Text with one space between words, none at line ends and no invisible marks; line breaks and indentation stay."""
+    text = _INVISIBLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
+    return _TRAILING.sub("", _GAPS.sub(" ", text)).strip()
 
 
 def one_line(text: str) -> str:
@@ -43,9 +45,20 @@ def inside(value: str) -> str:
     return value.rstrip(". ") or value
 
 
-def lowered(sentence: str, common: Collection[str]) -> str:
-    """A sentence with a small first letter, when its first word is one of the `common` (lower-case) words."""
+def lowered(sentence: str, openers: Collection[str], common: Collection[str] = ()) -> str:
+    """A sentence with a small first letter, unless it may begin with a name.
+
+    Args:
+        sentence: What is to stand after `I think that`.
+        openers: Words that begin sentences and no names, in small letters.
+        common: Further words that are no names; one of these (or its plural) is made small only where no capital and
+            no digit follows, as in `Area 51`.
+    """
     match = _FIRST_WORD.match(sentence)
-    if match and match.group() != "I" and match.group().lower() in common:
+    if not match or match.group() == "I" or match.group().startswith(("I'", "I’")):
+        return sentence
+    word = re.split("['’]", match.group().lower())[0]
+    plain_next = re.match(r"\s+[a-z]|,?\s*$|,\s", sentence[match.end() :])
+    if word in openers or (plain_next and (word in common or word.removesuffix("s") in common)):
         return sentence[0].lower() + sentence[1:]
     return sentence
