@@ -107,18 +107,28 @@ class Guard:
         return SecretStr(value)
 
     def check_path(self, path: str, where: str = "checkpoint.path") -> Path:
-        """The folder with symlinks resolved. Raises CandorError PATH_NOT_ALLOWED or CHECKPOINT_NOT_FOUND."""
-        roots = [root.resolve() for root in self.settings.artifact_roots]
-        base = roots[0] if roots and not self.settings.any_path else Path.cwd()
-        resolved = (base / path).resolve()
-        if not self.settings.any_path and not any(resolved.is_relative_to(root) for root in roots):
-            message = (
-                f"{where} lies outside the artifact roots of this server; move the folder or extend artifact_roots"
-            )
-            raise CandorError(Reason.PATH_NOT_ALLOWED, message)
+        """The folder with symlinks resolved; a relative path starts at the first root.
+
+        Raises:
+            CandorError: PATH_NOT_ALLOWED or CHECKPOINT_NOT_FOUND.
+        """
+        base = self._roots[0] if self._roots else Path.cwd()
+        resolved = self.check_inside(base / path, where)
         if not resolved.is_dir():
             raise CandorError(Reason.CHECKPOINT_NOT_FOUND, f"{where}: there is no folder {path}")
         return resolved
+
+    def check_inside(self, path: Path, where: str) -> Path:
+        """A path with symlinks resolved. Raises CandorError PATH_NOT_ALLOWED when it leads out of the roots."""
+        resolved = path.resolve()
+        if not self.settings.any_path and not any(resolved.is_relative_to(root) for root in self._roots):
+            message = f"{where} leads out of the artifact roots of this server; move the files or extend artifact_roots"
+            raise CandorError(Reason.PATH_NOT_ALLOWED, message)
+        return resolved
+
+    @property
+    def _roots(self) -> list[Path]:
+        return [root.resolve() for root in self.settings.artifact_roots]
 
     def _named(self, base_url: str, name: str, where: str) -> SecretStr:
         credential = self.settings.credentials.get(name)

@@ -25,18 +25,26 @@ def is_loopback(host: str) -> bool:
 class ServerSettings(BaseSettings):
     """How a server listens. Services subclass it with their own prefix and fields."""
 
-    host: str = Field("127.0.0.1", description="address to listen on")
-    port: int = Field(0, ge=0, le=65535, description="port to listen on; 0 takes a free one")
-    metrics_port: int | None = Field(None, ge=0, le=65535, description="Prometheus port; absent: no metrics endpoint")
-    tls_cert_file: Path | None = Field(None, description="PEM certificate chain of the server")
-    tls_key_file: Path | None = Field(None, description="PEM private key of the server")
-    tls_client_ca_file: Path | None = Field(None, description="PEM roots that callers must be signed by (mutual TLS)")
-    token_sha256: str = Field("", description="SHA-256 of the bearer token that callers must send, in hexadecimal")
-    allow_plaintext: bool = Field(False, description="listen without TLS on an address other than loopback")
-    drain_seconds: float = Field(30.0, ge=0, description="longest wait for calls under way when stopping")
-    max_message_bytes: int = Field(16 * 2**20, gt=0, description="largest message accepted")
-    log_format: str = Field("console", pattern="^(console|json)$", description="console or json")
-    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level that is logged")
+    host: str = Field(default="127.0.0.1", description="address to listen on")
+    port: int = Field(default=0, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    metrics_port: int | None = Field(
+        default=None, ge=0, le=65535, description="Prometheus port; absent: no metrics endpoint"
+    )
+    tls_cert_file: Path | None = Field(default=None, description="PEM certificate chain of the server")
+    tls_key_file: Path | None = Field(default=None, description="PEM private key of the server")
+    tls_client_ca_file: Path | None = Field(
+        default=None, description="PEM roots that callers must be signed by (mutual TLS)"
+    )
+    token_sha256: str = Field(
+        default="", description="SHA-256 of the bearer token that callers must send, in hexadecimal"
+    )
+    allow_plaintext: bool = Field(default=False, description="listen without TLS on an address other than loopback")
+    drain_seconds: float = Field(default=30.0, ge=0, description="longest wait for calls under way when stopping")
+    max_message_bytes: int = Field(default=16 * 2**20, gt=0, description="largest message accepted")
+    log_format: str = Field(default="console", pattern="^(console|json)$", description="console or json")
+    log_level: str = Field(
+        default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level that is logged"
+    )
 
     @field_validator("token_sha256")
     @classmethod
@@ -59,8 +67,8 @@ class ServerSettings(BaseSettings):
 class ClientSettings(BaseSettings):
     """How one service or the CLI reaches another."""
 
-    target: str = Field("", description="host:port, or dns:///name:port for client-side balancing")
-    token_file: Path | None = Field(None, description="file with the bearer token")
-    tls_ca_file: Path | None = Field(None, description="PEM roots to trust; setting it turns TLS on")
-    tls_cert_file: Path | None = Field(None, description="PEM client certificate (mutual TLS)")
-    tls_key_file: Path | None = Field(None, description="PEM client key (mutual TLS)")
+    target: str = Field(default="", description="host:port, or dns:///name:port for client-side balancing")
+    token_file: Path | None = Field(default=None, description="file with the bearer token")
+    tls_ca_file: Path | None = Field(default=None, description="PEM roots to trust; setting it turns TLS on")
+    tls_cert_file: Path | None = Field(default=None, description="PEM client certificate (mutual TLS)")
+    tls_key_file: Path | None = Field(default=None, description="PEM client key (mutual TLS)")

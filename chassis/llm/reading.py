@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
 from typing import Any
 
 from chassis.errors import CandorError, Reason
+from chassis.llm.reasoning import split_reasoning
 from chassis.llm.values import Usage
 from chassis.text import plain
-
-_THINK = re.compile(r"\s*<think(?:ing)?>(.*?)(?:</think(?:ing)?>|\Z)\s*", re.DOTALL)
-_UNOPENED = "</think>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +50,6 @@ def read(body: bytes, token_limit: str) -> Parsed:
     if not text.strip():
         raise _empty(finish, bool(reasoning), bool(message.get("tool_calls")), token_limit, model)
     return Parsed(text, finish, reasoning, _usage(value.get("usage")), model)
-
-
-def split_reasoning(text: str) -> tuple[str, str]:
-    """(answer, reasoning): a think block at the start is cut off, also one that never ends or whose start is missing."""
-    if match := _THINK.match(text):
-        return text[match.end() :], match[1].strip()
-    before, mark, after = text.partition(_UNOPENED)
-    if mark and "<think>" not in before:
-        return after.lstrip(), before.strip()
-    return text, ""
 
 
 def _empty(finish: str, reasoned: bool, called_tool: bool, token_limit: str, model: str) -> CandorError:

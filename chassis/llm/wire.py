@@ -35,8 +35,8 @@ class TimedOutError(Exception):
     """No whole answer within the attempt's time."""
 
 
-def open_http(max_connections: int, connect_seconds: float) -> httpx2.AsyncClient:
-    """A connection pool that several endpoints may share. Close it with `aclose`."""
+def open_http(max_connections: int | None, connect_seconds: float) -> httpx2.AsyncClient:
+    """A connection pool that several endpoints may share (None: as many as are asked for). Close it with `aclose`."""
     import httpx2
 
     limits = httpx2.Limits(max_connections=max_connections, max_keepalive_connections=max_connections)

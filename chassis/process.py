@@ -1,0 +1,36 @@
+"""A service as a process of its own: settings from the environment, logs, serve until told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from typing import TypeVar
+
+from pydantic import ValidationError
+
+from chassis.errors import CandorError, ExitCode
+from chassis.logs import configure
+from chassis.serving import Service, serve_until_signal
+from chassis.settings import ServerSettings
+
+Settings = TypeVar("Settings", bound=ServerSettings)
+
+
+def run_service(settings_type: type[Settings], build: Callable[[Settings], Service]) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit code (78 for bad settings, each named by its variable)."""
+    try:
+        settings = settings_type()
+    except ValidationError as error:
+        prefix = str(settings_type.model_config.get("env_prefix", ""))
+        for problem in error.errors(include_url=False, include_input=False):
+            name = prefix + "__".join(str(part) for part in problem["loc"]).upper()
+            sys.stderr.write(f"{name.rstrip('_')}: {problem['msg']}\n")
+        return ExitCode.BAD_DOCUMENT
+    configure(settings.log_format, settings.log_level)
+    try:
+        asyncio.run(serve_until_signal(build(settings), settings))
+    except CandorError as error:
+        sys.stderr.write(f"{error}\n")
+        return error.exit_code
+    return ExitCode.PASS

@@ -1,0 +1,87 @@
+"""Checkpoints as subjects: hashed when named, loaded at the first prompt, run in one worker thread."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Hashable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from chassis.egress import Guard
+from services.inference.backends.transformers import loading
+from services.inference.backends.transformers.files import CheckpointFiles
+from services.inference.backends.transformers.subject import CheckpointSubject
+from services.inference.domain.identity import of_checkpoint
+from services.inference.domain.model import Checkpoint, ModelSpec
+from services.inference.ports import Subject
+
+Result = TypeVar("Result")
+
+
+class TransformersBackend:
+    """Implements `ports.Backend`.
+
+    Args:
+        guard: Which folders may be opened.
+        device: `auto`, `cpu`, `cuda`.
+        precision: `auto` (float32 on CPU, bfloat16 on GPU) or a torch dtype's name.
+        batch_rows: Prompts answered at once.
+        torch_threads: 0 leaves torch's choice.
+    """
+
+    def __init__(
+        self,
+        guard: Guard,
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+        batch_rows: int = 32,
+        torch_threads: int = 0,
+    ) -> None:
+        self._files = CheckpointFiles(guard)
+        self._device = device
+        self._precision = precision
+        self._batch_rows = batch_rows
+        self._torch_threads = torch_threads
+        # One thread: one model computes at a time, and the event loop never waits for torch.
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="torch")
+
+    async def fingerprint(self, spec: ModelSpec) -> Hashable:
+        """See ports: path, size and time of every file."""
+        _, stamps = await asyncio.to_thread(self._files.stamps, _path(spec))
+        return stamps
+
+    async def prepare(self, spec: ModelSpec, system_text: str) -> Subject:
+        """See ports. Hashes the files; the weights are loaded later."""
+        folder, _ = await asyncio.to_thread(self._files.stamps, _path(spec))
+        parts = await asyncio.to_thread(self._files.components, folder)
+        device, precision = await self._in_worker(self._place)
+        parts |= {"engine": await self._in_worker(lambda: loading.engine_name(device)), "precision": precision}
+        return CheckpointSubject(
+            identity=of_checkpoint(parts, spec.revision, system_text),
+            name=folder.name,
+            system_text=system_text,
+            load=lambda: loading.load(folder, device, precision),
+            worker=self._worker,
+            batch_rows=self._batch_rows,
+        )
+
+    async def close(self) -> None:
+        """End the worker thread; what runs ends with its current step."""
+        await asyncio.to_thread(self._worker.shutdown)
+
+    def _place(self) -> tuple[str, str]:
+        placed = loading.place(self._device, self._precision)
+        if self._torch_threads:
+            import torch
+
+            torch.set_num_threads(self._torch_threads)
+        return placed
+
+    async def _in_worker(self, work: Callable[[], Result]) -> Result:
+        return await asyncio.get_running_loop().run_in_executor(self._worker, work)
+
+
+def _path(spec: ModelSpec) -> str:
+    assert isinstance(spec.source, Checkpoint), "routed by the type of source"
+    return spec.source.path

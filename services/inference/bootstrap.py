@@ -1,0 +1,50 @@
+"""The composition root: settings in, a service ready to be served out."""
+
+from __future__ import annotations
+
+import grpc
+from candor.inference.v1 import inference_pb2, inference_pb2_grpc
+
+from chassis.egress import Guard
+from chassis.metrics import Metrics
+from chassis.serving import Service
+from services.inference.backends.openai import OpenAiBackend
+from services.inference.backends.transformers import TransformersBackend
+from services.inference.domain.model import Checkpoint, Endpoint
+from services.inference.service.inference import InferenceService
+from services.inference.service.prepared import Prepared
+from services.inference.servicer import InferenceServicer
+from services.inference.settings import InferenceSettings
+
+NAME = inference_pb2.DESCRIPTOR.services_by_name["InferenceService"].full_name
+
+
+def build(settings: InferenceSettings) -> Service:
+    """Wire the service. Loads no model and no heavy package."""
+    metrics = Metrics("inference")
+    guard = Guard(settings.egress)
+    endpoints = OpenAiBackend(guard, settings.policy(), metrics)
+    checkpoints = TransformersBackend(
+        guard,
+        device=settings.device,
+        precision=settings.precision,
+        batch_rows=settings.batch_rows,
+        torch_threads=settings.torch_threads,
+    )
+    service = InferenceService(
+        {
+            Endpoint: (endpoints, Prepared(settings.max_endpoints)),
+            Checkpoint: (checkpoints, Prepared(settings.max_checkpoints)),
+        },
+        metrics,
+    )
+
+    def register(server: grpc.aio.Server) -> None:
+        inference_pb2_grpc.add_InferenceServiceServicer_to_server(InferenceServicer(service), server)
+
+    async def close() -> None:
+        await service.close()
+        await endpoints.close()
+        await checkpoints.close()
+
+    return Service(names=[NAME], register=register, metrics=metrics, close=close)

@@ -1,0 +1,47 @@
+"""Settings of the inference service; environment variables start with CANDOR_INFERENCE_."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from chassis.egress import Egress
+from chassis.llm import Policy
+from chassis.settings import ServerSettings
+
+
+class InferenceSettings(ServerSettings):
+    """Nested values take two underscores: CANDOR_INFERENCE_EGRESS__ALLOWED_HOSTS='["model-v1:8000"]'."""
+
+    model_config = SettingsConfigDict(env_prefix="CANDOR_INFERENCE_", env_nested_delimiter="__", frozen=True)
+
+    egress: Egress = Field(default_factory=Egress, description="hosts, credentials and folders that requests may name")
+    max_endpoints: int = Field(default=256, ge=1, description="endpoints kept ready")
+    max_checkpoints: int = Field(default=2, ge=1, description="checkpoints kept in memory")
+    initial_concurrency: int = Field(default=16, ge=1, description="requests under way to one server at the start")
+    max_concurrency: int = Field(default=64, ge=1, le=1024, description="the most that adaptive growth may reach")
+    max_attempts: int = Field(default=8, ge=1, description="requests for one reply at most")
+    attempt_seconds: float = Field(default=120.0, gt=0, description="from sending a request to its whole reply")
+    deadline_seconds: float = Field(default=600.0, gt=0, description="from the first request for a reply to giving up")
+    down_after_failures: int = Field(
+        default=8, ge=1, description="hopeless failures in a row that mean an endpoint is gone"
+    )
+    down_after_seconds: float = Field(default=30.0, ge=0, description="how long they must have lasted")
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="where checkpoints run")
+    precision: str = Field(
+        default="auto", pattern="^(auto|float32|bfloat16|float16)$", description="auto: float32 on CPU, bfloat16 on GPU"
+    )
+    batch_rows: int = Field(default=32, ge=1, description="prompts that a checkpoint answers at once")
+    torch_threads: int = Field(default=0, ge=0, description="threads of torch; 0 leaves its own choice")
+
+    def policy(self) -> Policy:
+        """How hard to try at an endpoint."""
+        return Policy(
+            max_attempts=self.max_attempts,
+            attempt_seconds=self.attempt_seconds,
+            deadline_seconds=self.deadline_seconds,
+            initial_concurrency=self.initial_concurrency,
+            max_concurrency=self.max_concurrency,
+            down_after_failures=self.down_after_failures,
+            down_after_seconds=self.down_after_seconds,
+        )
