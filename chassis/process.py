@@ -28,8 +28,13 @@ def run_service(settings_type: type[Settings], build: Callable[[Settings], Servi
             sys.stderr.write(f"{name.rstrip('_')}: {problem['msg']}\n")
         return ExitCode.BAD_DOCUMENT
     configure(settings.log_format, settings.log_level)
+
+    async def main() -> None:
+        # Built on the loop that serves: gRPC channels belong to the loop they are opened on.
+        await serve_until_signal(build(settings), settings)
+
     try:
-        asyncio.run(serve_until_signal(build(settings), settings))
+        asyncio.run(main())
     except CandorError as error:
         sys.stderr.write(f"{error}\n")
         return error.exit_code

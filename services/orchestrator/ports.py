@@ -264,7 +264,7 @@ class Ledger(Protocol):
     def create_evaluation(self, row: EvaluationRow, *, resume: bool) -> tuple[EvaluationRow, bool]:
         """Store a new evaluation, and say True; or return the one that is there already, and say False.
 
-        There already is the one with the same request id, and with `resume` the newest unfinished one of the document.
+        There already is the one with the same request id, and with `resume` the newest of the document if unfinished.
         """
         ...
 
@@ -359,7 +359,11 @@ class Runs(Protocol):
         ...
 
     async def cancel(self, evaluation_id: str) -> bool:
-        """Stop a run. False when no living process works on it."""
+        """Stop a run of this process and wait for its end. False when it does not run here."""
+        ...
+
+    async def alive(self, evaluation_id: str, attempt: int) -> bool:
+        """Whether a living process works on this attempt, or one will without being told."""
         ...
 
 

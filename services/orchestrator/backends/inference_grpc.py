@@ -9,15 +9,15 @@ from candor.common.v1 import model_pb2
 from candor.inference.v1 import inference_pb2, inference_pb2_grpc
 
 from chassis.clients import stream, translated
-from chassis.errors import CandorError
+from chassis.errors import CandorError, Reason
 from chassis.rpc_errors import from_status
-from services.orchestrator.convert import model_to_proto, sampling_from_proto, sampling_to_proto
+from services.orchestrator.convert.documents import model_to_proto, sampling_from_proto, sampling_to_proto
 from services.orchestrator.domain.spec import Arm, Sampling
 from services.orchestrator.ports import Check, Identity, Prompt, Reply, Usage
 
 _DESCRIBE_SECONDS = 600.0  # hashing and loading a large checkpoint
 _BATCH_SECONDS = 3600.0
-_BROKEN_STREAMS = 3
+_FRUITLESS_STREAMS = 3  # broken in a row without a single reply
 
 
 class GrpcInference:
@@ -25,6 +25,9 @@ class GrpcInference:
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = inference_pb2_grpc.InferenceServiceStub(channel)
+
+    def check_target(self, arm: Arm) -> None:
+        """See ports: one service takes every arm."""
 
     async def describe(self, arm: Arm) -> Identity:
         """See ports."""
@@ -55,27 +58,30 @@ class GrpcInference:
     ) -> AsyncIterator[tuple[int, Reply | CandorError]]:
         """See ports."""
         missing = list(range(len(prompts)))
-        for attempt in range(_BROKEN_STREAMS):
+        fruitless = 0
+        while missing:
             request = inference_pb2.BatchGenerateRequest(
-                model=model_to_proto(arm), sampling=sampling_to_proto(sampling), expected_digest=digest
+                model=model_to_proto(arm),
+                sampling=sampling_to_proto(sampling),
+                expected_digest=digest,
+                prompts=[_prompt(prompts[index]) for index in missing],
             )
-            for index in missing:
-                request.prompts.append(_prompt(prompts[index]))
             done: set[int] = set()
+            broken = CandorError(Reason.SERVICE_UNAVAILABLE, "inference: the stream ended before its last reply")
             try:
                 async for response in stream("inference", self._stub.BatchGenerate(request, timeout=_BATCH_SECONDS)):
                     index = missing[response.index]
                     done.add(index)
-                    if response.WhichOneof("outcome") == "error":
-                        yield index, from_status(response.error)
-                    else:
-                        yield index, _reply(response.reply)
+                    failed = response.WhichOneof("outcome") == "error"
+                    yield index, from_status(response.error) if failed else _reply(response.reply)
             except CandorError as error:
-                if not error.retryable or attempt == _BROKEN_STREAMS - 1:
+                if not error.retryable:
                     raise
+                broken = error
+            fruitless = 0 if done else fruitless + 1
             missing = [index for index in missing if index not in done]
-            if not missing:
-                return
+            if missing and fruitless == _FRUITLESS_STREAMS:
+                raise broken
 
 
 def _prompt(prompt: Prompt) -> inference_pb2.Prompt:

@@ -35,8 +35,9 @@ class EvaluationTables:
             if found is None and resume:
                 query = sa.select(t.evaluations).where(t.evaluations.c.document_digest == row.document_digest)
                 newest_first = query.order_by(t.evaluations.c.created.desc(), t.evaluations.c.id.desc())
-                rows = connection.execute(newest_first).mappings()
-                found = next((other for other in rows if not _evaluation(other).finished), None)
+                found = connection.execute(newest_first.limit(1)).mappings().first()
+                if found is not None and _evaluation(found).finished:
+                    found = None
             if found is not None:
                 return _evaluation(found), False
             connection.execute(self.db.insert(t.evaluations).values(**values))

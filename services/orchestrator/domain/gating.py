@@ -15,7 +15,7 @@ from services.orchestrator.domain.gate.rules import (
     GateSettings,
     build_gates,
 )
-from services.orchestrator.domain.spec import Spec
+from services.orchestrator.domain.spec import Planning, Spec
 from services.orchestrator.domain.workload import Workload
 
 
@@ -73,6 +73,7 @@ def gating(spec: Spec, workload: Workload, judge_bias: Mapping[str, float]) -> G
             name: planned_variance(spec.planning.discordance, spec.planning.rho, max(1.0, pairs))
             for name, pairs in cells.items()
         },
+        variances_known=spec.planning != Planning(),
         repeats=spec.repeats,
     )
     return Gating(gates=gates, design=design)

@@ -189,3 +189,11 @@ def document_digest(spec: Spec, limit: int) -> str:
     value["limit"] = limit
     text = json.dumps(value, sort_keys=True, default=list)
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def gate_digest(spec: Spec) -> str:
+    """Digest of the whole document: two that differ in it alone differ in gate or report settings."""
+    value = asdict(spec)
+    value["gate"]["explicit"] = sorted(spec.gate.explicit)
+    text = json.dumps(value, sort_keys=True, default=list)
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()

@@ -76,11 +76,16 @@ class Workload:
                 slots.extend(_slots(index, items[index], cells[index], spec.repeats))
                 index += 1
             ends.append(len(slots))
-        asked = {task.name: 0 for task in tasks}
-        for item in items:
-            asked[item.task] += 1
+        entered = {item.key for item in items}
         shapes = tuple(
-            TaskShape(task.name, len(task.items), asked[task.name], task.digest, task.notes) for task in tasks
+            TaskShape(
+                task.name,
+                len(task.items),
+                sum(item.key in entered for item in task.items),
+                task.digest,
+                task.notes,
+            )
+            for task in tasks
         )
         return cls(tasks=shapes, items=items, order=order, slots=slots, ends=ends)
 

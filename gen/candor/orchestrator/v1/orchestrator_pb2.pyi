@@ -513,9 +513,9 @@ class GatePower(_message.Message):
     fail_if_twice_margin: _builtins.float
     pass_at_margin: _builtins.float
     minimum_detectable_pp: _builtins.float
-    """Smallest true difference in points that FAILs with probability 0.8."""
+    """Smallest true difference in points that FAILs with probability 0.8; absent when none up to 100 does."""
     items_for_80: _builtins.int
-    """Items for P(PASS | no difference) = 0.8."""
+    """Items for P(PASS | no difference) = 0.8; absent when no number is enough."""
     def __init__(
         self,
         *,
@@ -528,14 +528,21 @@ class GatePower(_message.Message):
         pass_if_equal: _builtins.float = ...,
         fail_if_twice_margin: _builtins.float = ...,
         pass_at_margin: _builtins.float = ...,
-        minimum_detectable_pp: _builtins.float = ...,
-        items_for_80: _builtins.int = ...,
+        minimum_detectable_pp: _builtins.float | None = ...,
+        items_for_80: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_items_for_80", b"_items_for_80", "_minimum_detectable_pp", b"_minimum_detectable_pp", "items_for_80", b"items_for_80", "minimum_detectable_pp", b"minimum_detectable_pp"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidate", b"candidate", "cells", b"cells", "critical", b"critical", "fail_if_twice_margin", b"fail_if_twice_margin", "gate", b"gate", "items", b"items", "items_for_80", b"items_for_80", "margin_pp", b"margin_pp", "minimum_detectable_pp", b"minimum_detectable_pp", "pass_at_margin", b"pass_at_margin", "pass_if_equal", b"pass_if_equal"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_items_for_80", b"_items_for_80", "_minimum_detectable_pp", b"_minimum_detectable_pp", "candidate", b"candidate", "cells", b"cells", "critical", b"critical", "fail_if_twice_margin", b"fail_if_twice_margin", "gate", b"gate", "items", b"items", "items_for_80", b"items_for_80", "margin_pp", b"margin_pp", "minimum_detectable_pp", b"minimum_detectable_pp", "pass_at_margin", b"pass_at_margin", "pass_if_equal", b"pass_if_equal"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__items_for_80: _TypeAlias = _typing.Literal["items_for_80"]  # noqa: Y015
+    _WhichOneofArgType__items_for_80: _TypeAlias = _typing.Literal["_items_for_80", b"_items_for_80"]  # noqa: Y015
+    _WhichOneofReturnType__minimum_detectable_pp: _TypeAlias = _typing.Literal["minimum_detectable_pp"]  # noqa: Y015
+    _WhichOneofArgType__minimum_detectable_pp: _TypeAlias = _typing.Literal["_minimum_detectable_pp", b"_minimum_detectable_pp"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__items_for_80) -> _WhichOneofReturnType__items_for_80 | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__minimum_detectable_pp) -> _WhichOneofReturnType__minimum_detectable_pp | None: ...
 
 Global___GatePower: _TypeAlias = GatePower  # noqa: Y015
 

@@ -1,4 +1,4 @@
-"""Protos <-> domain values. Nothing is decided here."""
+"""Documents and models: protos <-> domain values."""
 
 from __future__ import annotations
 

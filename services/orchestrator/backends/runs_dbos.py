@@ -1,0 +1,242 @@
+"""Durable runs on DBOS: a workflow per attempt at an evaluation.
+
+The workflow is one coarse unit, idempotent over the ledger: whatever was answered is there, so running it again asks only
+for what is missing. DBOS remembers that it has to be run, and by whom.
+
+Embedded, DBOS is launched when the first evaluation is started, under that evaluation's id as executor: recovery then
+finds this evaluation's runs and no other's. On a server each replica has a stable executor id and takes runs from a queue;
+the runs of a replica that fell silent are put back into the queue by another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import threading
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from chassis.errors import CandorError
+from chassis.logs import get_logger
+from services.orchestrator.backends.replicas import Replicas
+
+# Changes when a newer program could not go on with an older one's runs. Recovery looks at it and not at the program's
+# version, so that an upgrade does not orphan runs.
+WORKFLOW_SCHEMA = "candor-runs-1"
+_QUEUE = "candor-evaluations"
+_LIVING = ("PENDING", "ENQUEUED", "DELAYED")
+_log = get_logger("runs")
+
+
+class _ReleasedError(BaseException):
+    """Ends a workflow function without an outcome: DBOS records none, and the run stays to be recovered."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunsConfig:
+    """How runs are kept.
+
+    Attributes:
+        url: SQLAlchemy URL of DBOS's own tables.
+        executor_id: Stable name of this replica; empty: embedded.
+        max_runs: Evaluations that this replica runs at once.
+        poll_seconds: How often the queue is looked at.
+        beat_seconds: How often this replica says that it lives, and looks for cancelled runs.
+    """
+
+    url: str
+    executor_id: str = ""
+    max_runs: int = 4
+    poll_seconds: float = 0.5
+    beat_seconds: float = 1.0
+
+
+class DbosRuns:
+    """Implements `ports.Runs`. DBOS is one per process, so this is too.
+
+    Args:
+        config: See there.
+        execute: Runs an attempt at an evaluation.
+        cancelled: Which of these evaluations somebody asked to stop, whichever replica heard it.
+        close_cancelled: Closes an evaluation whose run was stopped.
+        replicas: Heartbeats; None: embedded.
+    """
+
+    def __init__(
+        self,
+        config: RunsConfig,
+        execute: Callable[[str, int], Awaitable[None]],
+        *,
+        cancelled: Callable[[list[str]], Awaitable[list[str]]],
+        close_cancelled: Callable[[str], Awaitable[None]],
+        replicas: Replicas | None = None,
+    ) -> None:
+        self._config = config
+        self._execute = execute
+        self._cancelled = cancelled
+        self._close_cancelled = close_cancelled
+        self._replicas = replicas
+        self._tasks: dict[str, asyncio.Task[Any]] = {}
+        self._wanted: set[str] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._workflow: Callable[[str, int], None] | None = None
+        self._launching = asyncio.Lock()
+        self._tending: asyncio.Task[None] | None = None
+        self._closing = threading.Event()
+
+    async def open(self) -> None:
+        """Begin to take runs from the queue; does nothing embedded."""
+        if self._replicas is not None:
+            await self._launch(self._config.executor_id)
+
+    async def start(self, evaluation_id: str, attempt: int) -> None:
+        """See ports."""
+        self._wanted.add(evaluation_id)
+        await self._launch(self._config.executor_id or evaluation_id)
+        await asyncio.to_thread(self._submit, evaluation_id, attempt)
+
+    async def cancel(self, evaluation_id: str) -> bool:
+        """See ports."""
+        task = self._tasks.get(evaluation_id)
+        if task is None:
+            return False
+        task.cancel()
+        await asyncio.wait({task})
+        return True
+
+    async def alive(self, evaluation_id: str, attempt: int) -> bool:
+        """See ports."""
+        if evaluation_id in self._tasks:
+            return True
+        if self._replicas is None:
+            return False
+        return await asyncio.to_thread(self._recorded, evaluation_id, attempt)
+
+    async def close(self) -> None:
+        """Stop this process's runs, storing what has arrived; they go on here or elsewhere when taken up again."""
+        self._closing.set()
+        if self._tending is not None:
+            self._tending.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._tending
+        tasks = set(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)
+        if self._workflow is None:
+            return
+        if self._replicas is not None:
+            with contextlib.suppress(CandorError):
+                await asyncio.to_thread(self._replicas.leave)
+        from dbos import DBOS
+
+        await asyncio.to_thread(DBOS.destroy)
+        self._workflow = None
+
+    async def _launch(self, executor_id: str) -> None:
+        async with self._launching:
+            if self._workflow is None:
+                self._loop = asyncio.get_running_loop()
+                self._workflow = await asyncio.to_thread(self._dbos, executor_id)
+                if self._replicas is not None:
+                    self._tending = asyncio.create_task(self._tend(self._replicas))
+
+    def _dbos(self, executor_id: str) -> Callable[[str, int], None]:
+        from dbos import DBOS, DBOSConfig
+
+        config: DBOSConfig = {
+            "name": "candor-orchestrator",
+            "system_database_url": self._config.url,
+            "application_version": WORKFLOW_SCHEMA,
+            "executor_id": executor_id,
+            "log_level": "ERROR",
+            "notification_listener_polling_interval_sec": 1.0,
+        }
+        DBOS(config=config)
+
+        def evaluation(evaluation_id: str, attempt: int) -> None:
+            self._drive(evaluation_id, attempt)
+
+        # A run is taken up again however often its process dies: what is asked only ever shrinks.
+        workflow = DBOS.workflow(name="candor_evaluation", max_recovery_attempts=None)(evaluation)
+        DBOS.launch()
+        if self._replicas is not None:
+            DBOS.register_queue(
+                _QUEUE,
+                worker_concurrency=self._config.max_runs,
+                polling_interval_sec=self._config.poll_seconds,
+                on_conflict="always_update",
+            )
+        return workflow
+
+    def _submit(self, evaluation_id: str, attempt: int) -> None:
+        from dbos import DBOS, SetWorkflowID
+
+        assert self._workflow is not None
+        with SetWorkflowID(_workflow_id(evaluation_id, attempt)):
+            if self._replicas is None:
+                DBOS.start_workflow(self._workflow, evaluation_id, attempt)
+            else:
+                DBOS.enqueue_workflow(_QUEUE, self._workflow, evaluation_id, attempt)
+
+    def _recorded(self, evaluation_id: str, attempt: int) -> bool:
+        from dbos import DBOS
+
+        status = DBOS.get_workflow_status(_workflow_id(evaluation_id, attempt))
+        return status is not None and status.status in _LIVING
+
+    def _drive(self, evaluation_id: str, attempt: int) -> None:
+        """The workflow: runs in a thread of DBOS, its work on the loop of the server."""
+        if self._closing.is_set() or self._loop is None:
+            raise _ReleasedError
+        done = asyncio.run_coroutine_threadsafe(self._run(evaluation_id, attempt), self._loop)
+        try:
+            done.result()
+        except concurrent.futures.CancelledError:
+            if self._closing.is_set():
+                raise _ReleasedError from None
+
+    async def _run(self, evaluation_id: str, attempt: int) -> None:
+        # Embedded, a run that this process did not start is somebody else's money.
+        mine = self._replicas is not None or evaluation_id in self._wanted
+        task = asyncio.current_task()
+        if not mine or task is None or evaluation_id in self._tasks:
+            return
+        self._tasks[evaluation_id] = task
+        try:
+            await self._execute(evaluation_id, attempt)
+        finally:
+            del self._tasks[evaluation_id]
+
+    async def _tend(self, replicas: Replicas) -> None:
+        """Beat, adopt the runs of the dead, and stop runs that were cancelled elsewhere."""
+        await asyncio.to_thread(replicas.beat)
+        while True:
+            await asyncio.sleep(self._config.beat_seconds)
+            try:
+                if not await asyncio.to_thread(replicas.beat):
+                    _log.warning("taken for dead; giving up the runs under way", runs=len(self._tasks))
+                    for task in list(self._tasks.values()):
+                        task.cancel()
+                dead = await asyncio.to_thread(replicas.bury)
+                if dead:
+                    _log.warning("adopting the runs of silent replicas", replicas=dead)
+                    await asyncio.to_thread(_adopt, dead)
+                for evaluation_id in await self._cancelled(list(self._tasks)):
+                    if await self.cancel(evaluation_id):
+                        await self._close_cancelled(evaluation_id)
+            except CandorError as error:
+                _log.warning("the ledger cannot be reached", reason=error.reason.name)
+
+
+def _adopt(executors: list[str]) -> None:
+    from dbos import DBOS
+
+    DBOS._recover_pending_workflows(executors)  # noqa: SLF001 (DBOS offers recovery of others only under this name)
+
+
+def _workflow_id(evaluation_id: str, attempt: int) -> str:
+    return f"{evaluation_id}-{attempt}"

@@ -1,0 +1,136 @@
+"""The composition root: settings in, a service ready to be served out."""
+
+from __future__ import annotations
+
+import os
+import socket
+from pathlib import Path
+
+import grpc
+import sqlalchemy as sa
+from candor.orchestrator.v1 import orchestrator_pb2, orchestrator_pb2_grpc
+
+from chassis.clients import Target, connect
+from chassis.metrics import Metrics
+from chassis.serving import Service
+from chassis.settings import ClientSettings
+from services.orchestrator.backends.artifacts_files import FileArtifacts
+from services.orchestrator.backends.codec import ProtoCodec
+from services.orchestrator.backends.grader_grpc import GrpcGrader
+from services.orchestrator.backends.inference_grpc import GrpcInference
+from services.orchestrator.backends.inference_routed import RoutedInference
+from services.orchestrator.backends.ledger_engine import Database
+from services.orchestrator.backends.ledger_sql import SqlLedger
+from services.orchestrator.backends.replicas import Replicas
+from services.orchestrator.backends.report.files import FileReporter
+from services.orchestrator.backends.runs_dbos import DbosRuns, RunsConfig
+from services.orchestrator.backends.tasks import LedgerTasks
+from services.orchestrator.service.queries import mark_cancelled
+from services.orchestrator.service.run.execute import execute
+from services.orchestrator.service.world import Limits, World, blocking
+from services.orchestrator.servicer import OrchestratorServicer
+from services.orchestrator.settings import OrchestratorSettings
+
+NAME = orchestrator_pb2.DESCRIPTOR.services_by_name["OrchestratorService"].full_name
+_SQLITE = "sqlite"
+
+
+def build(settings: OrchestratorSettings) -> Service:
+    """Wire the service. Opens the ledger, and channels that connect on first use; call it on the loop that serves.
+
+    Raises:
+        CandorError: The ledger or a key file cannot be used.
+    """
+    channels: list[grpc.aio.Channel] = []
+
+    def channel(target: str) -> grpc.aio.Channel:
+        channels.append(connect(_target(settings, target)))
+        return channels[-1]
+
+    database = Database(_with_folder(settings.ledger_url))
+    ledger = SqlLedger(database)
+    world = World(
+        ledger=ledger,
+        inference=RoutedInference(
+            {name: GrpcInference(channel(target)) for name, target in settings.inference_targets.items()}
+        ),
+        grader=GrpcGrader(channel(settings.grader_target)),
+        tasks=LedgerTasks(ledger),
+        artifacts=FileArtifacts(settings.artifacts_url),
+        reporter=FileReporter(),
+        codec=ProtoCodec(),
+        limits=Limits(window=settings.window, batch=settings.batch, grade_batch=settings.grade_batch),
+    )
+    runs = _runs(settings, world, database)
+
+    def register(server: grpc.aio.Server) -> None:
+        orchestrator_pb2_grpc.add_OrchestratorServiceServicer_to_server(OrchestratorServicer(world, runs), server)
+
+    async def ready() -> bool:
+        if not await blocking(database.ping):
+            return False
+        await runs.open()
+        return True
+
+    async def close() -> None:
+        await runs.close()
+        for opened in channels:
+            await opened.close()
+        database.close()
+
+    return Service(names=[NAME], register=register, metrics=Metrics("orchestrator"), ready=ready, close=close)
+
+
+def _runs(settings: OrchestratorSettings, world: World, database: Database) -> DbosRuns:
+    executor = settings.executor_id or os.environ.get("DBOS__VMID") or socket.gethostname()
+
+    async def run(evaluation_id: str, attempt: int) -> None:
+        await execute(world, evaluation_id, attempt)
+
+    async def cancelled(evaluation_ids: list[str]) -> list[str]:
+        rows = [await blocking(world.ledger.evaluation, each) for each in evaluation_ids]
+        return [row.id for row in rows if row.cancel]
+
+    async def close_cancelled(evaluation_id: str) -> None:
+        await mark_cancelled(world, evaluation_id)
+
+    return DbosRuns(
+        RunsConfig(
+            url=settings.runs_url or _beside(settings.ledger_url),
+            executor_id="" if settings.embedded else executor,
+            max_runs=settings.max_runs,
+            poll_seconds=settings.queue_poll_seconds,
+            beat_seconds=min(1.0, settings.adopt_seconds / 6),
+        ),
+        run,
+        cancelled=cancelled,
+        close_cancelled=close_cancelled,
+        replicas=None if settings.embedded else Replicas(database, executor, settings.adopt_seconds),
+    )
+
+
+def _beside(ledger_url: str) -> str:
+    """DBOS's own database: a file beside a SQLite ledger, or the same Postgres (in a schema of its own)."""
+    url = sa.make_url(ledger_url)
+    if url.get_backend_name() != _SQLITE:
+        return url.set(drivername="postgresql+psycopg").render_as_string(hide_password=False)
+    return f"sqlite:///{Path(url.database or '').with_name('dbos.db')}"
+
+
+def _with_folder(ledger_url: str) -> str:
+    url = sa.make_url(ledger_url)
+    if url.get_backend_name() == _SQLITE and url.database:
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    return ledger_url
+
+
+def _target(settings: OrchestratorSettings, address: str) -> Target:
+    return Target.from_settings(
+        ClientSettings(
+            target=address,
+            token_file=settings.token_file,
+            tls_ca_file=settings.tls_ca_file,
+            tls_cert_file=settings.tls_client_cert_file,
+            tls_key_file=settings.tls_client_key_file,
+        )
+    )

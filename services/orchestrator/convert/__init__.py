@@ -1,0 +1,1 @@
+"""Protos <-> domain values. Nothing is decided here."""

@@ -1,0 +1,126 @@
+"""PlanEvaluation: what a run would ask and cost, and whether it can conclude."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from chassis.errors import CandorError
+from services.orchestrator.domain.gate.power import GatePower
+from services.orchestrator.domain.spec import Arm, Checkpoint, Spec, document_digest
+from services.orchestrator.domain.subjects import Resolved, subjects
+from services.orchestrator.domain.workload import TaskShape
+from services.orchestrator.ports import EvaluationRow
+from services.orchestrator.service.pilot import pilot_share
+from services.orchestrator.service.power import Cost, cost_of, power_of
+from services.orchestrator.service.prepare import Prepared, check, prepare
+from services.orchestrator.service.world import World, blocking
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What Create would do.
+
+    Attributes:
+        cells_per_item: Most cells of an item.
+        expected_calls: Under the stopping rule, if there is no difference.
+        deterministic_share: Share of pilot replies that the deterministic grader decided; None without a pilot.
+        reusable: Replies that are in the ledger already.
+    """
+
+    tasks: tuple[TaskShape, ...]
+    cells_per_item: int
+    items: int
+    cost: Cost
+    expected_calls: int
+    gates: tuple[GatePower, ...]
+    can_conclude: bool
+    warnings: tuple[str, ...]
+    deterministic_share: float | None
+    reusable: int
+
+
+async def plan(world: World, spec: Spec, data: bytes, limit: int, *, pilot: bool) -> Plan:
+    """Plan a document; with `pilot` its baseline is asked for 20 replies, which a later run takes.
+
+    Raises:
+        CandorError: As `create`, UNDERPOWERED excepted; with `pilot` also what inference and grader say.
+    """
+    check(world, spec, limit)
+    prepared = await prepare(world, spec, limit)
+    share = await pilot_share(world, prepared, data) if pilot else None
+    power = await blocking(power_of, prepared, None if share is None else 1.0 - share)
+    cost = await blocking(cost_of, spec, prepared.workload)
+    reusable, trouble = await _reusable(world, prepared)
+    workload = prepared.workload
+    cells: dict[int, int] = {}
+    for slot in workload.slots:
+        cells[slot.item] = cells.get(slot.item, 0) + (slot.repeat == 0)
+    return Plan(
+        tasks=workload.tasks,
+        cells_per_item=max(cells.values()),
+        items=len(workload.items),
+        cost=cost,
+        expected_calls=math.ceil(cost.calls * power.asked_share) if power else cost.calls,
+        gates=power.gates if power else (),
+        can_conclude=power.can_conclude if power else True,
+        warnings=(*_warnings(prepared, share), *(power.warnings if power else ()), *trouble),
+        deterministic_share=share,
+        reusable=reusable,
+    )
+
+
+def _warnings(prepared: Prepared, share: float | None) -> list[str]:
+    spec = prepared.spec
+    found = [f"the gate {gate} is left out: it {why}" for gate, why in prepared.gating.gates.dropped]
+    found += prepared.gating.gates.notes
+    if prepared.limit:
+        pool = sum(task.items for task in prepared.workload.tasks)
+        found.append(f"a quick look at {len(prepared.workload.items):,} of {pool:,} items")
+    if spec.judge is None:
+        hint = "`plan --pilot` measures it" if share is None else f"the pilot left {1.0 - share:.0%} undecided"
+        found.append(f"no judge: replies that the deterministic grader does not decide are ungradable; {hint}")
+    unpriced = [name for name, arm in spec.arms.items() if arm.prices is None]
+    if unpriced and len(unpriced) < len(spec.arms):
+        found.append(f"the cost leaves out arms without prices: {', '.join(unpriced)}")
+    return found
+
+
+async def _reusable(world: World, prepared: Prepared) -> tuple[int, list[str]]:
+    """Replies that the run would find, as far as that can be said without asking a model."""
+    spec = prepared.spec
+    earlier = await blocking(world.ledger.by_document, document_digest(spec, prepared.limit))
+    last = earlier[0] if earlier else None
+    found = {name: Resolved.from_json(value) for name, value in (last.pinned.get("arms", {}) if last else {}).items()}
+    trouble: list[str] = []
+    for name in spec.arm_order():
+        if name not in found and _verifiable(spec.arms[name]):
+            try:
+                found[name] = await _described(world, spec.arms[name])
+            except CandorError as error:
+                trouble.append(f"arm {name}: {error.message}")
+    return await blocking(_count, world, prepared, last, found), trouble
+
+
+def _verifiable(arm: Arm) -> bool:
+    return bool(arm.revision) or isinstance(arm.source, Checkpoint)
+
+
+async def _described(world: World, arm: Arm) -> Resolved:
+    identity = await world.inference.describe(arm)
+    return Resolved(
+        digest=identity.digest,
+        verifiable=identity.verifiable,
+        backend=identity.backend,
+        components=dict(identity.components),
+        sampling=arm.sampling,
+    )
+
+
+def _count(world: World, prepared: Prepared, last: EvaluationRow | None, found: dict[str, Resolved]) -> int:
+    spec = prepared.spec
+    arms = [spec.arms[name] for name in spec.arm_order() if name in found]
+    # A finished run is not gone on with: only replies that everybody may take count then.
+    lineage = last.lineage if last is not None and not last.finished else "-"
+    keys = [subject.key(slot) for subject in subjects(arms, found, lineage) for slot in prepared.workload.slots]
+    return len(world.ledger.known(keys)) if keys else 0

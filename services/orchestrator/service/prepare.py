@@ -1,0 +1,79 @@
+"""From a document to what may be asked: tasks, workload, gate. Shared by plan, create and run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from chassis.errors import FieldViolation, Reason, invalid
+from services.orchestrator.domain.gating import Gating, gating
+from services.orchestrator.domain.spec import Spec
+from services.orchestrator.domain.tasks import check_distinct
+from services.orchestrator.domain.validate import violations
+from services.orchestrator.domain.workload import Workload
+from services.orchestrator.service.world import World, blocking
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A document made ready.
+
+    Attributes:
+        judge_bias: Measured bias by candidate, as a share; empty where the judge is not calibrated.
+        judge_labels: Labels that the calibration rests on; 0 without one.
+    """
+
+    spec: Spec
+    limit: int
+    workload: Workload
+    gating: Gating
+    judge_bias: Mapping[str, float]
+    judge_labels: int = 0
+
+
+def check(world: World, spec: Spec, limit: int) -> None:
+    """Everything that is wrong with a document, before anything is read or asked.
+
+    Raises:
+        CandorError: BAD_DOCUMENT with all violations, or NO_TARGET.
+    """
+    found = violations(spec)
+    if limit < 0:
+        found.append(FieldViolation("limit", f"is {limit}; must be 0 (all) or more"))
+    if found:
+        count = "1 field" if len(found) == 1 else f"{len(found)} fields"
+        raise invalid(f"the document has {count} to mend", found, Reason.BAD_DOCUMENT)
+    for arm in spec.arms.values():
+        world.inference.check_target(arm)
+
+
+async def prepare(world: World, spec: Spec, limit: int) -> Prepared:
+    """Load the tasks and lay out every call.
+
+    Raises:
+        CandorError: BAD_DATASET, BAD_DOCUMENT (no items; a gate without its cells).
+    """
+    return await blocking(_prepare, world, spec, limit)
+
+
+def _prepare(world: World, spec: Spec, limit: int) -> Prepared:
+    tasks = [world.tasks.load(ref, spec.seed) for ref in spec.tasks]
+    check_distinct(tasks)
+    workload = Workload.of(spec, tasks, limit)
+    if not workload.slots:
+        problem = FieldViolation("tasks", "no question is left to ask under these conditions")
+        raise invalid("there is nothing to ask", [problem], Reason.BAD_DATASET)
+    bias, labels = _calibration(world, spec)
+    return Prepared(
+        spec=spec,
+        limit=limit,
+        workload=workload,
+        gating=gating(spec, workload, bias),
+        judge_bias=bias,
+        judge_labels=labels,
+    )
+
+
+def _calibration(world: World, spec: Spec) -> tuple[dict[str, float], int]:
+    """Measured judge bias by candidate; filled by `candor calibrate judge`."""
+    return {}, 0

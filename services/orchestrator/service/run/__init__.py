@@ -1,0 +1,1 @@
+"""The run: from a stored evaluation to its verdict and files."""

@@ -1,0 +1,162 @@
+"""Asks the subjects: a window of calls per arm that is kept full, each outcome stored and graded as it arrives."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from chassis.errors import CandorError, Reason
+from services.orchestrator.domain.subjects import Subject
+from services.orchestrator.ports import Prompt, Reply, ResponseRow
+from services.orchestrator.service.rows import failure_row, reply_row
+from services.orchestrator.service.run.batcher import Batcher, Signal
+from services.orchestrator.service.run.grading import Grading
+from services.orchestrator.service.run.state import Run
+from services.orchestrator.service.world import blocking
+
+# Failures that say something of the endpoint and nothing of the prompt.
+_ENDPOINT_TROUBLE = frozenset(
+    {
+        Reason.ENDPOINT_UNAVAILABLE,
+        Reason.ENDPOINT_TIMEOUT,
+        Reason.ENDPOINT_UNAUTHENTICATED,
+        Reason.RATE_LIMITED,
+        Reason.SERVICE_UNAVAILABLE,
+        Reason.DEADLINE_EXCEEDED,
+        Reason.MODEL_NOT_FOUND,
+        Reason.CREDENTIAL_MISSING,
+    }
+)
+
+
+class Asker:
+    """Calls to all arms. `close` it in any case: what has arrived is stored first."""
+
+    def __init__(self, run: Run, grading: Grading) -> None:
+        self._run = run
+        self._grading = grading
+        self._limits = run.world.limits
+        self._silent: dict[str, int] = {subject.name: 0 for subject in run.subjects}
+        self._replied: set[str] = set()
+        self._trouble: dict[str, CandorError] = {}
+        self.arrived = Signal()
+        self._writer: Batcher[ResponseRow] = Batcher(
+            self._store, size=self._limits.commit_items, seconds=self._limits.commit_seconds
+        )
+
+    async def ask(self, wanted: Callable[[str, int], bool], start: int, stop: int) -> None:
+        """Ask every arm's missing slots from `start` to before `stop`, as far as `wanted(arm, slot)` says so at the time.
+
+        Raises:
+            CandorError: The run cannot go on: an arm answers nothing any more, or became another model.
+        """
+        async with asyncio.TaskGroup() as group:
+            for subject in self._run.subjects:
+                missing = self._run.board.arms[subject.name].missing(start, stop)
+                group.create_task(self._ask_arm(subject, missing, wanted))
+        for arm, trouble in self._trouble.items():
+            if arm not in self._replied:
+                raise _silence(arm, self._silent[arm], trouble)
+
+    async def settled(self) -> None:
+        """Return once everything that arrived is stored and graded."""
+        await self._writer.drained()
+        await self._grading.drained()
+
+    async def close(self, *, finished: bool) -> None:
+        """Store what has arrived; grade it too if the run is not being given up."""
+        try:
+            await self._writer.close(flush=True)
+        finally:
+            await self._grading.close(flush=finished)
+
+    async def _ask_arm(self, subject: Subject, slots: Iterable[int], wanted: Callable[[str, int], bool]) -> None:
+        window = _Window(self._limits.window)
+        async with asyncio.TaskGroup() as group:
+            batch: list[int] = []
+            for slot in slots:
+                if not batch:
+                    # Wait before choosing: which cells are still wanted may change meanwhile.
+                    await window.take(self._limits.batch)
+                    window.give(self._limits.batch)
+                if not wanted(subject.name, slot):
+                    continue
+                batch.append(slot)
+                if len(batch) == self._limits.batch:
+                    await window.take(len(batch))
+                    group.create_task(self._stream(subject, batch, window))
+                    batch = []
+            if batch:
+                await window.take(len(batch))
+                group.create_task(self._stream(subject, batch, window))
+
+    async def _stream(self, subject: Subject, slots: list[int], window: _Window) -> None:
+        run = self._run
+        workload = run.prepared.workload
+        prompts = [Prompt(messages=workload.messages(slot), seed=subject.seed(workload.slots[slot])) for slot in slots]
+        replies = run.world.inference.generate(subject.arm, subject.found.sampling, subject.found.digest, prompts)
+        async for index, outcome in replies:
+            window.give(1)
+            await self._take(subject, slots[index], outcome)
+
+    async def _take(self, subject: Subject, slot: int, outcome: Reply | CandorError) -> None:
+        run = self._run
+        board = run.board.arms[subject.name]
+        counts = run.teller.counts.arms[subject.name]
+        key = subject.key(run.prepared.workload.slots[slot])
+        if isinstance(outcome, CandorError):
+            if outcome.reason is Reason.IDENTITY_CHANGED:
+                raise outcome
+            board.failed(slot)
+            counts.failed[outcome.reason.name] += 1
+            await self._writer.put(failure_row(subject, key, run.row.id, outcome, run.world.clock()))
+            self._listen(subject, outcome)
+        else:
+            board.answered(slot, len(outcome.text))
+            self._silent[subject.name] = 0
+            self._replied.add(subject.name)
+            counts.done += 1
+            counts.cut += outcome.finish_reason == "length"
+            counts.prompt_tokens += outcome.usage.prompt_tokens
+            counts.completion_tokens += outcome.usage.completion_tokens
+            await self._writer.put(reply_row(subject, key, run.row.id, outcome, run.world.clock()))
+            await self._grading.put(subject.name, slot, key, outcome.text)
+        self.arrived.fire()
+        await run.teller.tick()
+
+    def _listen(self, subject: Subject, error: CandorError) -> None:
+        """Give up on an arm from which nothing comes any more; the run can go on later from where it is."""
+        if error.reason not in _ENDPOINT_TROUBLE:
+            return
+        self._silent[subject.name] += 1
+        self._trouble[subject.name] = error
+        if self._silent[subject.name] >= self._limits.silent_calls:
+            raise _silence(subject.name, self._silent[subject.name], error)
+
+    async def _store(self, rows: list[ResponseRow]) -> None:
+        await blocking(self._run.world.ledger.put_responses, rows)
+
+
+def _silence(arm: str, calls: int, error: CandorError) -> CandorError:
+    message = f"arm {arm}: the last {calls} calls had no answer: {error.message}"
+    return CandorError(error.reason, message, metadata=error.metadata)
+
+
+class _Window:
+    """Room for so many calls under way."""
+
+    def __init__(self, size: int) -> None:
+        self._room = size
+        self._size = size
+        self._changed = Signal()
+
+    async def take(self, calls: int) -> None:
+        """Wait until there is room, then take it."""
+        calls = min(calls, self._size)
+        await self._changed.until(lambda: self._room >= calls)
+        self._room -= calls
+
+    def give(self, calls: int) -> None:
+        """A call ended."""
+        self._room = min(self._size, self._room + calls)
+        self._changed.fire()

@@ -1,0 +1,113 @@
+"""Collects items and hands them on in batches: as soon as there are enough, or after a moment."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+
+
+class Signal:
+    """Wakes every waiter when something changed; the waiters look for themselves what it was."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def fire(self) -> None:
+        """Wake all."""
+        self._event.set()
+        self._event = asyncio.Event()
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        """Wait until a condition holds; it is looked at after each `fire`."""
+        while not holds():
+            await self._event.wait()
+
+
+class Batcher(Generic[Item]):
+    """A queue with a worker. What a flush raises is raised again by the next `put` or `drained`.
+
+    Args:
+        flush: Takes a batch.
+        size: Most items in a batch.
+        seconds: Longest wait for further items after the first.
+        parallel: Batches under way at once.
+    """
+
+    def __init__(
+        self, flush: Callable[[list[Item]], Awaitable[None]], *, size: int, seconds: float, parallel: int = 1
+    ) -> None:
+        self._flush = flush
+        self._size = size
+        self._seconds = seconds
+        self._parallel = parallel
+        self._items: list[Item] = []
+        self._under_way = 0
+        self._hurried = 0
+        self._error: BaseException | None = None
+        self._changed = Signal()
+        self._flushes: set[asyncio.Task[None]] = set()
+        self._worker = asyncio.create_task(self._work())
+
+    async def put(self, item: Item) -> None:
+        """Add an item; waits while too many are queued."""
+        most = 4 * self._size * self._parallel
+        if len(self._items) >= most:
+            await self._changed.until(lambda: len(self._items) < most or self._error is not None)
+        self._raise()
+        self._items.append(item)
+        if len(self._items) in (1, self._size):
+            self._changed.fire()
+
+    async def drained(self) -> None:
+        """Return once everything put so far has been flushed."""
+        self._hurried += 1
+        self._changed.fire()
+        try:
+            await self._changed.until(
+                lambda: (not self._items and not self._under_way and not self._flushes) or self._error is not None
+            )
+        finally:
+            self._hurried -= 1
+        self._raise()
+
+    async def close(self, *, flush: bool) -> None:
+        """Stop; what is queued is flushed first, or dropped. Flushes under way end in either case."""
+        try:
+            if flush:
+                await self.drained()
+        finally:
+            self._worker.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._worker
+            if self._flushes:
+                await asyncio.wait(self._flushes)
+
+    def _raise(self) -> None:
+        if self._error is not None:
+            raise self._error
+
+    async def _work(self) -> None:
+        while True:
+            await self._changed.until(lambda: bool(self._items))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._seconds):
+                    await self._changed.until(lambda: len(self._items) >= self._size or self._hurried > 0)
+            await self._changed.until(lambda: self._under_way < self._parallel)
+            batch, self._items = self._items[: self._size], self._items[self._size :]
+            self._under_way += 1
+            task = asyncio.ensure_future(self._flush(batch))
+            self._flushes.add(task)
+            task.add_done_callback(self._done)
+            self._changed.fire()
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._flushes.discard(task)
+        self._under_way -= 1
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if error is not None and self._error is None:
+            self._error = error
+        self._changed.fire()

@@ -1,0 +1,125 @@
+"""One execution of an evaluation, from wherever it stands to its verdict. Everything it needs is in the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+
+from chassis.errors import CandorError, Reason
+from chassis.logs import get_logger
+from services.orchestrator.domain.board import Board
+from services.orchestrator.domain.gate.result import Progress
+from services.orchestrator.domain.verdict_json import verdict_json
+from services.orchestrator.ports import EvaluationRow
+from services.orchestrator.service.prepare import prepare
+from services.orchestrator.service.run.adopt import adopt
+from services.orchestrator.service.run.ask import Asker
+from services.orchestrator.service.run.conclude import conclude, records
+from services.orchestrator.service.run.grading import Grading
+from services.orchestrator.service.run.identify import identify_arms, identify_grader, pin
+from services.orchestrator.service.run.load import load, ungraded
+from services.orchestrator.service.run.looks import look, pursue
+from services.orchestrator.service.run.scoring import score
+from services.orchestrator.service.run.state import Run, Teller
+from services.orchestrator.service.world import World, blocking
+
+_log = get_logger("orchestrator")
+
+
+async def execute(world: World, evaluation_id: str, attempt: int) -> None:
+    """Bring an evaluation to its verdict, or to the state that says why not. Idempotent.
+
+    An attempt that is not the latest, or an evaluation that was cancelled or has its verdict, is left alone. Cancelling
+    the task leaves the evaluation as it is, so that it goes on when it is started again; what has arrived is stored.
+    """
+    row = await blocking(world.ledger.evaluation, evaluation_id)
+    if row.attempt != attempt or row.state in ("SUCCEEDED", "CANCELLED", "FAILED"):
+        return
+    teller = Teller(world, row, world.codec.decode(row.spec))
+    _log.info("run begins", evaluation=evaluation_id, attempt=attempt)
+    settled = False
+    try:
+        await _conduct(world, row, teller)
+        settled = True
+    except* CandorError as group:
+        settled = True
+        error = _first(group)
+        _log.info("run stopped", evaluation=evaluation_id, reason=error.reason.name)
+        text = "\n".join([error.message, *(f"  {violation}" for violation in error.violations)])
+        await teller.tell(text, "FAILED", reason=text, failure_reason=error.reason.name)
+    finally:
+        if not settled and not _stopping():
+            # A defect. Its traceback goes on to the log; the evaluation must not seem to run for ever.
+            text = "an internal error stopped the run; what was answered is kept, see the log of the orchestrator"
+            await teller.tell(text, "FAILED", reason=text, failure_reason=Reason.INTERNAL.name)
+
+
+def _stopping() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _first(group: BaseExceptionGroup[CandorError]) -> CandorError:
+    for error in group.exceptions:
+        return _first(error) if isinstance(error, BaseExceptionGroup) else error
+    raise AssertionError("an empty group")
+
+
+async def _conduct(world: World, row: EvaluationRow, teller: Teller) -> None:
+    spec = world.codec.decode(row.spec)
+    await teller.tell("planning")
+    prepared = await prepare(world, spec, row.limit)
+    await teller.enter("describing")
+    subjects = await identify_arms(world, row, spec)
+    grader = await identify_grader(world, row, spec)
+    board = await blocking(Board, prepared.workload, spec.arm_order())
+    run = Run(world=world, row=row, prepared=prepared, teller=teller, subjects=subjects, grader=grader, board=board)
+    teller.counts.total = len(prepared.workload.slots) * len(subjects)
+    await adopt(run)
+    reanalysis = row.lineage != row.id and row.attempt == 1
+    await blocking(load, run, keep_failures=reanalysis)
+    progress = await _generate(run)
+    await teller.enter("scoring")
+    await score(run)
+    await _report(run, progress)
+
+
+async def _generate(run: Run) -> Progress | None:
+    """Ask and grade; an arm that became another model ends it as INVALID."""
+    await run.teller.enter("generating")
+    grading = Grading(run)
+    asker = Asker(run, grading)
+    finished = False
+    try:
+        for subject in run.subjects:
+            await grading.put_stored(subject.name, ungraded(run, subject.name))
+        progress = await pursue(run, asker)
+        finished = True
+    except* CandorError as group:
+        error = _first(group)
+        if error.reason is not Reason.IDENTITY_CHANGED:
+            raise
+        run.invariants.append(f"a model changed in mid-run: {error.message}")
+        # What was pinned is no longer true: the next attempt describes the arms anew.
+        await pin(run.world, run.row.id, arms={})
+    finally:
+        await asker.close(finished=finished)
+    if not finished:
+        return await look(run, 0) if run.prepared.gating.design else None
+    return progress
+
+
+async def _report(run: Run, progress: Progress | None) -> None:
+    world = run.world
+    await run.teller.enter("analysing")
+    report = await blocking(conclude, run, progress)
+    await run.teller.enter("reporting")
+    await blocking(lambda: world.artifacts.write(run.row.id, world.reporter.files(report, records(run))))
+    await run.teller.enter("done")
+    await run.teller.tell(
+        f"{report.verdict}: {report.reason}",
+        "SUCCEEDED",
+        verdict=report.verdict,
+        reason=report.reason,
+        failure_reason="",
+        verdict_json=verdict_json(report),
+    )

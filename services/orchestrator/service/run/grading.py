@@ -1,0 +1,113 @@
+"""Grades replies while others are still being asked for."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from chassis.errors import CandorError
+from services.orchestrator.ports import Grade, GradeRow
+from services.orchestrator.service.rows import case_of
+from services.orchestrator.service.run.batcher import Batcher
+from services.orchestrator.service.run.state import Run
+from services.orchestrator.service.world import blocking
+
+_ROUNDS = 3
+_ROWS_PER_READ = 500
+
+
+class Answer(NamedTuple):
+    """A reply that waits for its grade."""
+
+    arm: str
+    slot: int
+    key: bytes
+    text: str
+
+
+class Grading:
+    """A queue of replies in front of the grader."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+        self._silent = 0
+        limits = run.world.limits
+        self._queue: Batcher[Answer] = Batcher(
+            self._grade, size=limits.grade_batch, seconds=limits.commit_seconds, parallel=limits.grade_streams
+        )
+
+    async def put(self, arm: str, slot: int, key: bytes, text: str) -> None:
+        """A reply to grade."""
+        await self._queue.put(Answer(arm, slot, key, text))
+
+    async def put_stored(self, arm: str, slots: list[int]) -> None:
+        """Replies in the ledger that have no grade under the versions of this run."""
+        subject = self._run.subject(arm)
+        workload = self._run.prepared.workload
+        for start in range(0, len(slots), _ROWS_PER_READ):
+            keys = {subject.key(workload.slots[slot]): slot for slot in slots[start : start + _ROWS_PER_READ]}
+            rows = await blocking(self._run.world.ledger.responses, list(keys))
+            for key, row in rows.items():
+                await self.put(arm, keys[key], key, row.text)
+
+    async def drained(self) -> None:
+        """Return once everything put so far is graded. Raises what the grader raised."""
+        await self._queue.drained()
+
+    async def close(self, *, flush: bool) -> None:
+        """Stop."""
+        await self._queue.close(flush=flush)
+
+    async def _grade(self, answers: list[Answer]) -> None:
+        left = answers
+        trouble: CandorError | None = None
+        for _ in range(_ROUNDS):
+            left, trouble = await self._round(left)
+            if trouble is None:
+                break
+        if trouble is None:
+            self._silent = 0
+            return
+        # Ungraded replies are graded by the next run of the document; a judge that says nothing at all stops this one.
+        self._silent += len(left)
+        if self._silent >= self._run.world.limits.silent_calls or len(left) == len(answers):
+            raise CandorError(trouble.reason, f"grading: {trouble.message}", metadata=trouble.metadata)
+
+    async def _round(self, answers: list[Answer]) -> tuple[list[Answer], CandorError | None]:
+        """Grade once; what is left, and why."""
+        run = self._run
+        rows: list[GradeRow] = []
+        left: list[Answer] = []
+        trouble: CandorError | None = None
+        cases = [case_of(run.prepared.workload, answer.slot, answer.text) for answer in answers]
+        try:
+            async for index, outcome in run.world.grader.grade(cases, run.spec.judge, run.spec.refusal_profile):
+                answer = answers[index]
+                if isinstance(outcome, CandorError):
+                    if outcome.retryable:
+                        trouble = outcome
+                        left.append(answer)
+                        continue
+                    rule = f"{outcome.reason.name}: {outcome.message}"
+                    grade = Grade(verdict="ungradable", adopts=None, decided_by="none", rule=rule)
+                else:
+                    grade = outcome
+                rows.append(GradeRow(key=answer.key, grader_digest=run.grader.digest, grade=grade))
+                self._take(answer, grade)
+        finally:
+            await blocking(run.world.ledger.put_grades, rows)
+        await run.teller.tick()
+        return left, trouble
+
+    def _take(self, answer: Answer, grade: Grade) -> None:
+        run = self._run
+        run.board.arms[answer.arm].graded(answer.slot, grade.verdict, grade.adopts, grade.decided_by)
+        counts = run.teller.counts
+        counts.graded += 1
+        counts.judge_prompt_tokens += grade.usage.prompt_tokens
+        counts.judge_completion_tokens += grade.usage.completion_tokens
+        expected = run.grader.judge_model
+        if expected and grade.judge_model and grade.judge_model != expected and not run.invariants:
+            run.invariants.append(
+                f"the judge said it is {grade.judge_model}, at the start of the run it was {expected}; "
+                "the same command grades all replies again"
+            )

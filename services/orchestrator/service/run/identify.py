@@ -1,0 +1,61 @@
+"""Finds out what the arms and the grader are, once; what was found is pinned in the evaluation."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+
+from chassis.errors import CandorError
+from services.orchestrator.domain.spec import Arm, Spec
+from services.orchestrator.domain.subjects import Resolved, Subject, subjects
+from services.orchestrator.ports import EvaluationRow, GraderInfo
+from services.orchestrator.service.world import World, blocking
+
+
+async def identify_arms(world: World, row: EvaluationRow, spec: Spec) -> tuple[Subject, ...]:
+    """The arms as pinned; those that are not pinned yet are described and asked one probe question.
+
+    Raises:
+        CandorError: From the inference service, naming the arm.
+    """
+    pinned = dict(row.pinned.get("arms", {}))
+    missing = [spec.arms[name] for name in spec.arm_order() if name not in pinned]
+    if missing:
+        async with asyncio.TaskGroup() as group:
+            tasks = {arm.name: group.create_task(resolve(world, arm)) for arm in missing}
+        pinned |= {name: task.result().to_json() for name, task in tasks.items()}
+        await pin(world, row.id, arms=pinned)
+    found = {name: Resolved.from_json(value) for name, value in pinned.items()}
+    return subjects([spec.arms[name] for name in spec.arm_order()], found, row.lineage)
+
+
+async def identify_grader(world: World, row: EvaluationRow, spec: Spec) -> GraderInfo:
+    """Versions in force now. They are asked for anew by every execution: all grades of a verdict are of one version."""
+    info = await world.grader.info(spec.judge)
+    await pin(world, row.id, grader=asdict(info))
+    return info
+
+
+async def pin(world: World, evaluation_id: str, **values: object) -> None:
+    """Keep values in the evaluation."""
+    row = await blocking(world.ledger.evaluation, evaluation_id)
+    await blocking(world.ledger.update_evaluation, evaluation_id, pinned={**row.pinned, **values})
+
+
+async def resolve(world: World, arm: Arm) -> Resolved:
+    """Describe an arm and ask it one probe question. Raises CandorError naming the arm."""
+    try:
+        identity = await world.inference.describe(arm)
+        check = await world.inference.check(arm, arm.sampling)
+    except CandorError as error:
+        message = f"arm {arm.name}: {error.message}"
+        raise CandorError(error.reason, message, violations=error.violations, metadata=error.metadata) from error
+    return Resolved(
+        digest=identity.digest,
+        verifiable=identity.verifiable,
+        backend=identity.backend,
+        components=dict(identity.components),
+        sampling=check.sampling,
+        reported_model=check.reported_model,
+        notes=check.notes,
+    )

@@ -1,0 +1,150 @@
+"""What one execution of a run holds in memory, and how its progress is told."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from services.orchestrator.domain.board import Board
+from services.orchestrator.domain.spec import Spec
+from services.orchestrator.domain.subjects import Subject
+from services.orchestrator.ports import EvaluationRow, GraderInfo
+from services.orchestrator.service.prepare import Prepared
+from services.orchestrator.service.world import World, blocking
+
+
+@dataclass(slots=True)
+class ArmCounts:
+    """One arm's calls, those of earlier executions included."""
+
+    done: int = 0
+    reused: int = 0
+    cut: int = 0
+    failed: Counter[str] = field(default_factory=Counter)
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    oldest_reuse: float | None = None
+
+
+@dataclass(slots=True)
+class Counts:
+    """The numbers of `Progress`."""
+
+    total: int = 0
+    graded: int = 0
+    judge_prompt_tokens: int = 0
+    judge_completion_tokens: int = 0
+    looks_done: int = 0
+    looks_total: int = 0
+    arms: dict[str, ArmCounts] = field(default_factory=dict)
+
+
+class Teller:
+    """Tells progress as events: every change of stage at once, counts at most so often."""
+
+    def __init__(self, world: World, row: EvaluationRow, spec: Spec) -> None:
+        self._world = world
+        self._id = row.id
+        self._spec = spec
+        self._told = 0.0
+        self._last: dict[str, Any] = {}
+        self._lock = asyncio.Lock()
+        self.counts = Counts(arms={name: ArmCounts() for name in spec.arm_order()})
+        self.stage = "planning"
+        self.stage_seconds: dict[str, float] = dict(row.progress.get("stage_seconds", {}))
+        self._entered = world.clock()
+
+    async def enter(self, stage: str, message: str = "") -> None:
+        """A stage begins."""
+        now = self._world.clock()
+        self.stage_seconds[self.stage] = self.stage_seconds.get(self.stage, 0.0) + now - self._entered
+        self._entered = now
+        self.stage = stage
+        await self.tell(message)
+
+    async def tick(self) -> None:
+        """Something was done: an event, if the last one is old enough and the numbers differ."""
+        if self._world.clock() - self._told >= self._world.limits.event_seconds and not self._lock.locked():
+            await self.tell()
+
+    async def tell(self, message: str = "", state: str = "RUNNING", **changes: object) -> None:
+        """An event now, unless it would say nothing new."""
+        async with self._lock:
+            progress = self.progress()
+            if progress == self._last and not message and not changes and state == "RUNNING":
+                return
+            self._last = progress
+            self._told = self._world.clock()
+            await blocking(self._world.ledger.append_event, self._id, state, message, progress, **changes)
+        self._world.bell.ring(self._id)
+
+    def progress(self) -> dict[str, Any]:
+        """The numbers as stored; `spend` is absent without prices."""
+        counts = self.counts
+        arms = counts.arms.values()
+        value: dict[str, Any] = {
+            "stage": self.stage,
+            "responses_done": sum(arm.done for arm in arms),
+            "responses_total": counts.total,
+            "graded": counts.graded,
+            "failed": sum(arm.failed.total() for arm in arms),
+            "reused": sum(arm.reused for arm in arms),
+            "prompt_tokens": sum(arm.prompt_tokens for arm in arms),
+            "completion_tokens": sum(arm.completion_tokens for arm in arms),
+            "looks_done": counts.looks_done,
+            "looks_total": counts.looks_total,
+            "stage_seconds": {name: round(seconds, 3) for name, seconds in self.stage_seconds.items()},
+        }
+        spend = self.spend()
+        return value if spend is None else value | {"spend": spend}
+
+    def arm_spend(self, name: str) -> float | None:
+        """What an arm cost; None without prices. Replies taken from other runs cost nothing here."""
+        prices = self._spec.arms[name].prices
+        counts = self.counts.arms[name]
+        return None if prices is None else prices.cost(counts.prompt_tokens, counts.completion_tokens)
+
+    def spend(self) -> float | None:
+        """What the run cost, judge included; None when nothing has a price."""
+        parts = [self.arm_spend(name) for name in self.counts.arms]
+        judge = self._spec.judge
+        if judge is not None and judge.prices is not None:
+            parts.append(judge.prices.cost(self.counts.judge_prompt_tokens, self.counts.judge_completion_tokens))
+        known = [part for part in parts if part is not None]
+        return sum(known) if known else None
+
+
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """One execution of an evaluation.
+
+    Attributes:
+        row: As it was when the execution began.
+        grader: Versions that grade this run.
+        board: Outcomes so far.
+        invariants: What broke, a sentence each; any of them makes the run INVALID.
+        caveats: What a reader must know.
+        warmth_note: Why warmth was not measured, or empty.
+    """
+
+    world: World
+    row: EvaluationRow
+    prepared: Prepared
+    teller: Teller
+    subjects: tuple[Subject, ...]
+    grader: GraderInfo
+    board: Board
+    invariants: list[str] = field(default_factory=list)
+    caveats: list[str] = field(default_factory=list)
+    warmth_note: str = ""
+
+    @property
+    def spec(self) -> Spec:
+        """The document."""
+        return self.prepared.spec
+
+    def subject(self, arm: str) -> Subject:
+        """The subject of an arm."""
+        return next(subject for subject in self.subjects if subject.name == arm)
