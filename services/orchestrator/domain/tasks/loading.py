@@ -18,6 +18,7 @@ from services.orchestrator.domain.tasks import (
     triviaqa,
     truthfulqa,
 )
+from services.orchestrator.domain.tasks.catalog import by_name
 from services.orchestrator.domain.tasks.reader import read_rows
 from services.orchestrator.domain.tasks.source import Problems, Row, SourceFile
 
@@ -48,13 +49,14 @@ _BY_NAME: Mapping[str, _Loader] = {
 }
 
 
-def load(name: str, files: Sequence[SourceFile], seed: int) -> Task:
+def load(name: str, files: Sequence[SourceFile], seed: int, *, loader: str = "") -> Task:
     """Read a task.
 
     Args:
-        name: `core` (its files ship with the project), a loader's name, or any other for a user's own columns.
+        name: What the document calls it: `core` (its files ship with the project), a loader's name, or any other.
         files: Its files; empty for a built-in task.
         seed: Of the draw of false answers, where the dataset has none.
+        loader: Whose columns the files have, when the name does not say it; else those of `own`.
 
     Raises:
         CandorError: BAD_DATASET naming every bad row and column (at most 20) and how to mend it.
@@ -62,20 +64,32 @@ def load(name: str, files: Sequence[SourceFile], seed: int) -> Task:
     if name in BUILT_IN and not files:
         files = [SourceFile(file, datafiles.read("tasks", name, file)) for file in datafiles.names("tasks", name)]
     if not files:
-        text = f"no data: give it a hub id or a path, or use a built-in task ({', '.join(BUILT_IN)})"
-        raise CandorError(Reason.BAD_DATASET, f"task {name!r} has {text}")
-    loader = _BY_NAME.get(name, _OWN)
+        entry = by_name(name)
+        mend = f"give it hub: {entry.hub}, or a path" if entry else "give it a hub id or a path, or use core"
+        raise CandorError(Reason.BAD_DATASET, f"task {name!r} has no data; {mend}")
+    how = _BY_NAME.get(loader or name, _OWN)
     problems = Problems()
     rows = read_rows(files, problems)
     problems.raise_any(name)
-    items, notes = loader.items(name, rows, seed, problems)
+    items, notes = how.items(name, rows, seed, problems)
     if not items and not problems.found:
         problems.add(files[0].name, "has no usable row; " + ("; ".join(notes) or "check its columns"))
     problems.raise_any(name)
-    parts = [name.encode(), str(loader.version).encode(), *(file.data for file in files)]
-    if loader.seeded:
+    parts = [name.encode(), str(how.version).encode(), *(file.data for file in files)]
+    if how.seeded:
         parts.append(str(seed).encode())
     return Task(name=name, items=tuple(items), digest=datafiles.digest(*parts), notes=tuple(notes))
+
+
+def load_built_in(name: str) -> Task:
+    """A task that ships with the project.
+
+    Raises:
+        CandorError: BAD_DATASET; no built-in task has this name.
+    """
+    if name not in BUILT_IN:
+        raise CandorError(Reason.BAD_DATASET, f"{name!r} is not built in; built in: {', '.join(BUILT_IN)}")
+    return load(name, (), 1)
 
 
 def check_distinct(tasks: Sequence[Task]) -> None:

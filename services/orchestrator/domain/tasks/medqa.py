@@ -38,7 +38,7 @@ def items(task: str, rows: Sequence[Row], seed: int, problems: Problems) -> tupl
     left = len(rows) - len(found)
     notes = [f"the false answer is one of the wrong options, drawn with seed {seed}"]
     if left:
-        notes.append(f"{left} items left out: they ask for an exception or a true statement and need their options")
+        notes.append(f"{left} items left out: they ask for an exception or a true statement, or show a picture")
     return found, notes
 
 
@@ -55,12 +55,14 @@ def _item(task: str, row: Row, common: Collection[str], seed: int, ids: Ids, pro
     told, relation = vignette.conversational(opened(question))
     wrong = [text for text in options.values() if text.lower() not in _UNUSABLE and not forms.overlaps(text, [answer])]
     false = draw(seed, identity, wrong) if wrong else ""
+    small = [wording.lowered(text, (), common) for text in (answer, false)]
+    said = small if small[0] != answer and small[1] != false else [answer, false]
     return Item(
         task=task,
         id=identity,
         question=told,
-        gold=cells.distinct([wording.lowered(answer, (), common), answer]),
-        false_answers=cells.distinct([wording.lowered(false, (), common), false]),
+        gold=cells.distinct([said[0], answer]),
+        false_answers=cells.distinct([said[1], false]),
         kind="number" if false and forms.is_number(answer) and forms.is_number(false) else "short_answer",
         options=options,
         category=cells.read_text(row, ["meta_info"], problems, required=False),

@@ -22,7 +22,11 @@ _PLURAL_VERBS = frozenset({"are", "were", "have", "do"})
 _ILL_DEFINED = re.compile(
     r"\b(NOT|EXCEPT|LEAST|FALSE|INCORRECT)\b|\bexcept\b|\bleast likely\b|\b(should|would|must|is|are|does|did|was) not\b"
     r"|\b(true|false|incorrect|correct) (about|regarding|of|concerning|if|for)\b|\bmost true\b|\b(is|are|be) (true|false|correct|incorrect)\b"
-    r"|\bwhich statement\b|\b(image|photograph|figure|picture) (below|above|shown)\b",
+    r"|\bwhich statement\b|\bfollowing statements?\b(?! best (describes|explains))",
+)
+_PICTURE = re.compile(
+    r"\b(in|on|by) (the|this|these|an?) (attached |accompanying |following )?(image|figure|graph|photograph|picture|exhibit)s?\b"
+    r"|\b(image|figure|photograph|picture)s? ([A-Z]|below|above|shown)\b"
 )
 
 
@@ -32,9 +36,9 @@ def without_options(text: str) -> str:
 
 
 def ill_defined(question: str) -> bool:
-    """Whether the last sentence asks for the exception, or for a true statement: no open question can."""
+    """Whether its last sentence asks for the exception or for a true statement, or it rests on a picture."""
     sentences = re.split(r"(?<=[.?!])\s+", question.strip())
-    return bool(_ILL_DEFINED.search(sentences[-1]))
+    return bool(_ILL_DEFINED.search(sentences[-1]) or _PICTURE.search(question))
 
 
 def opened(text: str) -> str:

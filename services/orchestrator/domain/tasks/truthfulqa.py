@@ -116,8 +116,8 @@ def shaped(question: str, correct: Sequence[str], wrong: Sequence[str]) -> tuple
         return "proposition", gold, [forms.without_polarity(text) for text in (first[1], *wrong)]
     fragments = [answer for answer in wrong if not forms.is_sentence(answer) and answer.lower() not in forms.POLAR]
     usable = fragments or [answer for answer in wrong if answer.lower() not in forms.POLAR] or list(wrong)
-    gold, false = wording.lowered(correct[0], _SMALL), wording.lowered(usable[0], _SMALL)
-    return "short_answer", [gold, *correct], [false, *wrong]
+    best = wording.lowered(correct[0], _SMALL)
+    return "short_answer", [best, *correct], [wording.lowered(usable[0], _SMALL), *wrong]
 
 
 def as_said(question: str, answer: str) -> str:

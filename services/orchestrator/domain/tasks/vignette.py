@@ -70,7 +70,7 @@ def find_patient(text: str) -> Patient | None:
         re.IGNORECASE,
     )
     newborn = re.compile(
-        rf"{_ARTICLE}(?P<before>(?:[^\s.]+\s+){{0,3}}?)(?P<sex>male|female)\s+(?P<noun>newborn|neonate|infant)\b",
+        rf"{_ARTICLE}(?P<before>(?:(?!an?\s)\S+(?<![.?!])\s+){{0,5}}?)(?P<sex>male|female)\s+(?P<noun>newborn|neonate|infant)\b",
         re.IGNORECASE,
     )
     found = [
@@ -102,7 +102,8 @@ def _aged(text: str, match: re.Match[str]) -> Patient:
     age = f"{match['before']}{match['age'].replace(' ', '-')}"
     if kept and kept[-1].lower() in _words()["occupations_end"]:
         article = "an" if kept[0][0].lower() in "aeiou" else "a"
-        mention = f"{_my(match['article'])} {age} {relation}, {article} {' '.join(kept)},"
+        told = re.match(r"\s+(?:from|with|in|at|on|of|who)\b", text[end:])
+        mention = f"{_my(match['article'])} {age} {relation}, {article} {' '.join(kept)}{'' if told else ','}"
         end += text[end : end + 1] == ","
     else:
         mention = f"{_my(match['article'])} {' '.join([age, *kept])} {relation}"
@@ -162,10 +163,11 @@ def _named(text: str, patient: Patient) -> str:
     either = "|".join(nouns)
 
     def said(match: re.Match[str]) -> str:
-        return f"{'My' if match[1][0].isupper() else 'my'} {patient.relation}"
+        owned = f"'s{match['of']}" if match.groupdict().get("of") else ""
+        return f"{'My' if match[1][0].isupper() else 'my'} {patient.relation}{owned}"
 
     text = re.sub(
-        rf"\b(the|this|our|your)\s+(?:(?:fe)?male\s+|young\s+)?(?:{either})(?![\w-])(?!\s+(?:presentation|population|group|history form|room))",
+        rf"\b(the|this|our|your)\s+(?:(?:fe)?male\s+|young\s+)?(?:{either})(?![\w-])(?!\s+(?:population|group|room))(?P<of>\s+(?:condition|presentation|management|symptoms)\b)?",
         said,
         text,
         flags=re.IGNORECASE,
