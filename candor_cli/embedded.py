@@ -38,9 +38,9 @@ async def suite(
     addresses: dict[str, str] = {}
     async with AsyncExitStack() as stack:
         if "orchestrator" in wanted and state is not None:
-            from services.orchestrator.backends.lock import lock
+            from services.orchestrator.backends.lock import locked
 
-            stack.enter_context(lock(state))
+            stack.enter_context(locked(state))
         for offset, name in enumerate(wanted):
             service, settings = _build(name, state, addresses, first_port + offset if first_port else 0)
             addresses[name] = await stack.enter_async_context(running(service, settings))
@@ -66,5 +66,14 @@ def _build(name: str, state: Path | None, addresses: Mapping[str, str], port: in
     from services.orchestrator import bootstrap as orchestrator
 
     assert state is not None
-    settings = OrchestratorSettings.embedded(state, addresses["inference"], addresses["grader"], port=port)
+    folder = state.resolve()
+    settings = OrchestratorSettings(
+        port=port,
+        embedded=True,
+        drain_seconds=2,
+        ledger_url=f"sqlite:///{folder / 'ledger.db'}",
+        artifacts_url=str(folder / "artifacts"),
+        inference_targets={"*": addresses["inference"]},
+        grader_target=addresses["grader"],
+    )
     return orchestrator.build(settings), settings
