@@ -4,11 +4,18 @@ import math
 from functools import cache
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.optimize import brentq
 from scipy.special import ndtr
 
-_NODES = 200
+_NODES = 100
 _FAR = 10.0
+
+
+@cache
+def _quadrature() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+    return nodes, weights
 
 
 def crossing_probability(bound: float, looks: int = 5) -> float:
@@ -28,7 +35,7 @@ def crossing_probability(bound: float, looks: int = 5) -> float:
         return crossed
     # Paths further than six total standard deviations below zero or the bound never come back to matter.
     low = min(bound, 0.0) - 6.5
-    nodes, weights = np.polynomial.legendre.leggauss(_NODES)
+    nodes, weights = _quadrature()
     x = low + (nodes + 1.0) * (bound - low) / 2.0
     w = weights * (bound - low) / 2.0
     density = np.exp(-0.5 * np.square(x / step)) / (step * math.sqrt(2.0 * math.pi))
