@@ -11,6 +11,7 @@ from chassis.errors import CandorError, Reason
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolver = Callable[[str], Awaitable[Sequence[Address]]]
+"""Host -> all its addresses."""
 
 _METADATA_NAMES = (
     "metadata.google.internal",
@@ -24,6 +25,16 @@ _METADATA = frozenset(
     for text in ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "192.0.0.192", "168.63.129.16")
 )
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host can be reached from this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
 
 
 def forbidden_name(host: str) -> bool:
@@ -51,6 +62,25 @@ async def resolve(host: str) -> list[Address]:
         message = f"{host} cannot be resolved; check the host name and the network"
         raise CandorError(Reason.ENDPOINT_UNAVAILABLE, message, metadata={"host": host}) from error
     return [ipaddress.ip_address(str(row[4][0]).partition("%")[0]) for row in found]
+
+
+async def reachable(host: str) -> Sequence[Address]:
+    """The addresses of a host for a request that nobody checked before: everything but metadata and link-local ones.
+
+    Raises:
+        CandorError: HOST_NOT_ALLOWED, or ENDPOINT_UNAVAILABLE when the name is unknown.
+    """
+    found = await resolve(host)
+    for address in found:
+        if why := usable(address, loopback=True):
+            raise not_allowed(host, why)
+    return found
+
+
+def not_allowed(host: str, why: str, where: str = "") -> CandorError:
+    """The error about a host that may not be called."""
+    prefix = f"{where}: " if where else ""
+    return CandorError(Reason.HOST_NOT_ALLOWED, f"{prefix}{host} {why}", metadata={"host": host})
 
 
 def _inside(address: Address) -> Address:

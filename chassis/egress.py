@@ -7,14 +7,14 @@ Metadata and link-local addresses are refused whatever the settings say, also wh
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
 
-from chassis.addresses import Resolver, forbidden_name, resolve, usable
+from chassis.addresses import Address, Resolver, forbidden_name, is_loopback, not_allowed, resolve, usable
 from chassis.errors import CandorError, Reason
 
 
@@ -78,14 +78,25 @@ class Guard:
         """Raise CandorError INVALID_REQUEST or HOST_NOT_ALLOWED unless the URL may be called."""
         parts = split_url(base_url, where)
         host = parts.hostname or ""
-        listed = any(_matches(pattern, parts) for pattern in self.settings.allowed_hosts)
+        if not self.settings.any_host and not any(_matches(pattern, parts) for pattern in self.settings.allowed_hosts):
+            raise not_allowed(host, "is not in allowed_hosts of this server's egress settings", where)
+        await self.addresses(host, where)
+
+    async def addresses(self, host: str, where: str = "") -> Sequence[Address]:
+        """The addresses of an allowed host, as they are now; asked again for each new connection (DNS rebinding).
+
+        Raises:
+            CandorError: HOST_NOT_ALLOWED, or ENDPOINT_UNAVAILABLE when the name is unknown.
+        """
         if forbidden_name(host):
-            raise _refused(host, where, "is a metadata service")
-        if not listed and not self.settings.any_host:
-            raise _refused(host, where, "is not in allowed_hosts of this server's egress settings")
-        for address in await self.resolver(host):
-            if why := usable(address, loopback=listed or self.settings.any_host):
-                raise _refused(host, where, why)
+            raise not_allowed(host, "is a metadata service", where)
+        # Whoever allows a host that says itself that it is this machine means it.
+        loopback = self.settings.any_host or is_loopback(host)
+        found = await self.resolver(host)
+        for address in found:
+            if why := usable(address, loopback=loopback):
+                raise not_allowed(host, why, where)
+        return found
 
     def key(self, base_url: str, credential: str, api_key_env: str, where: str = "endpoint") -> SecretStr:
         """The key for an endpoint; empty when none is named.
@@ -167,10 +178,6 @@ def _matches(pattern: str, parts: SplitResult) -> bool:
     if wanted.port is not None and wanted.port != port:
         return False
     return host.endswith(name[1:]) if name.startswith("*.") else host == name
-
-
-def _refused(host: str, where: str, why: str) -> CandorError:
-    return CandorError(Reason.HOST_NOT_ALLOWED, f"{where}: {host} {why}", metadata={"host": host})
 
 
 def _missing(name: str, why: str) -> CandorError:

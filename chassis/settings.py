@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from pathlib import Path
 
 from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings
 
+from chassis.addresses import is_loopback
+
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a listen host can be reached from this machine only."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 class ServerSettings(BaseSettings):

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from chassis.errors import CandorError, Reason
 from chassis.llm.circuit import Circuit
@@ -16,10 +16,7 @@ from chassis.llm.reading import Parsed, read
 from chassis.llm.refusals import Refusal, classify, host
 from chassis.llm.values import Completion, Endpoint, Messages, Probe, Sampling
 from chassis.llm.waiting import Backoff
-from chassis.llm.wire import TimedOutError, UnreachableError, Wire, open_http
-
-if TYPE_CHECKING:
-    import httpx2
+from chassis.llm.wire import Http, TimedOutError, UnreachableError, Wire
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +54,7 @@ class LlmClient:
         endpoint: Where, which model, which key.
         policy: How hard to try.
         limiter: Shared by clients of one server; made from the policy when absent.
-        http: Shared connection pool; made here (and closed by `close`) when absent.
+        http: Shared connections; opened here (and closed by `close`) when absent.
         on_retry: Told the reason of each failure that is tried again.
     """
 
@@ -67,7 +64,7 @@ class LlmClient:
         policy: Policy | None = None,
         *,
         limiter: AdaptiveLimiter | None = None,
-        http: httpx2.AsyncClient | None = None,
+        http: Http | None = None,
         on_retry: Callable[[Reason], None] | None = None,
     ) -> None:
         self.endpoint = endpoint
@@ -75,7 +72,7 @@ class LlmClient:
         self.limiter = limiter or AdaptiveLimiter(self.policy.initial_concurrency, self.policy.max_concurrency)
         self.circuit = Circuit(self.policy.down_after_failures, self.policy.down_after_seconds)
         self._own_http = http is None
-        self._http = http
+        self._http = http or Http(connect_seconds=self.policy.connect_seconds)
         self._wire: Wire | None = None
         self._on_retry = on_retry or (lambda _reason: None)
 
@@ -120,8 +117,8 @@ class LlmClient:
 
     async def close(self) -> None:
         """Close the connections that this client opened itself."""
-        if self._own_http and self._http is not None:
-            await self._http.aclose()
+        if self._own_http:
+            await self._http.close()
 
     async def _ask(self, body: Mapping[str, Any], limit: str, deadline_seconds: float, max_attempts: int) -> Completion:
         attempt = bad_replies = 0
@@ -168,7 +165,8 @@ class LlmClient:
                 answer = await wire.post("/chat/completions", body)
             outcome = read(answer.body, limit) if answer.status == 200 else classify(answer, self.endpoint)
         except CandorError as error:
-            outcome = Refusal(error=error, retry=error.reason is Reason.BAD_REPLY)
+            unknown = error.reason is Reason.ENDPOINT_UNAVAILABLE  # the name does not resolve
+            outcome = Refusal(error=error, retry=unknown or error.reason is Reason.BAD_REPLY, overload=unknown)
         except (TimeoutError, TimedOutError):
             message = f"{where} did not answer within {seconds:.3g} s"
             outcome = Refusal(error=self._error(Reason.ENDPOINT_TIMEOUT, message), retry=True, overload=True)
@@ -182,8 +180,6 @@ class LlmClient:
 
     def _open(self) -> Wire:
         if self._wire is None:
-            if self._http is None:
-                self._http = open_http(int(self.limiter.maximum), self.policy.connect_seconds)
             self._wire = Wire(self.endpoint, self._http)
         return self._wire
 

@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
+from chassis.addresses import Resolver, is_loopback, reachable
 from chassis.errors import CandorError, Reason
 from chassis.llm.values import Endpoint
 from chassis.version import VERSION
@@ -35,20 +38,53 @@ class TimedOutError(Exception):
     """No whole answer within the attempt's time."""
 
 
-def open_http(max_connections: int | None, connect_seconds: float) -> httpx2.AsyncClient:
-    """A connection pool that several endpoints may share (None: as many as are asked for). Close it with `aclose`."""
-    import httpx2
+class Http:
+    """Connections that several endpoints may share; as many as requests are under way. Opened at first use.
 
-    limits = httpx2.Limits(max_connections=max_connections, max_keepalive_connections=max_connections)
-    timeout = httpx2.Timeout(None, connect=connect_seconds)
-    return httpx2.AsyncClient(limits=limits, timeout=timeout, follow_redirects=False)
+    Args:
+        addresses: The addresses of a host; raises CandorError when it may not be called.
+        connect_seconds: For a new connection.
+    """
+
+    def __init__(self, addresses: Resolver = reachable, connect_seconds: float = 10.0) -> None:
+        self._addresses = addresses
+        self._connect_seconds = connect_seconds
+        self._clients: dict[bool, httpx2.AsyncClient] = {}
+
+    def client(self, base_url: str) -> httpx2.AsyncClient:
+        """The client for a URL: straight, or through the proxy that the environment names for it."""
+        proxied = _has_proxy(base_url)
+        if proxied not in self._clients:
+            self._clients[proxied] = self._through_proxy() if proxied else self._straight()
+        return self._clients[proxied]
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for client in self._clients.values():
+            await client.aclose()
+        self._clients.clear()
+
+    def _straight(self) -> httpx2.AsyncClient:
+        import httpx2
+
+        from chassis.llm.transport import DirectTransport
+
+        transport = DirectTransport(self._addresses, self._connect_seconds, httpx2.create_ssl_context())
+        return httpx2.AsyncClient(transport=transport, timeout=None, follow_redirects=False)
+
+    def _through_proxy(self) -> httpx2.AsyncClient:
+        import httpx2
+
+        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
+        timeout = httpx2.Timeout(None, connect=self._connect_seconds)
+        return httpx2.AsyncClient(limits=limits, timeout=timeout, follow_redirects=False)
 
 
 class Wire:
-    """One endpoint over a connection pool."""
+    """One endpoint."""
 
-    def __init__(self, endpoint: Endpoint, http: httpx2.AsyncClient) -> None:
-        self._client = _sdk_client(endpoint, http)
+    def __init__(self, endpoint: Endpoint, http: Http) -> None:
+        self._client = _sdk_client(endpoint, http.client(endpoint.base_url))
 
     async def post(self, path: str, body: Mapping[str, Any]) -> Answer:
         """Send a JSON body.
@@ -95,6 +131,12 @@ def _sdk_client(endpoint: Endpoint, http: httpx2.AsyncClient) -> Any:
     return Client(
         api_key=endpoint.api_key or "none", base_url=endpoint.base_url, http_client=http, max_retries=0, timeout=None
     )
+
+
+def _has_proxy(base_url: str) -> bool:
+    parts = urlsplit(base_url)
+    host = parts.hostname or ""
+    return not is_loopback(host) and parts.scheme in getproxies() and not proxy_bypass(host)
 
 
 def _cause(error: BaseException) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import AsyncGenerator, Hashable, Sequence
 from contextlib import aclosing
-from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from chassis import llm
@@ -13,7 +12,7 @@ from chassis.egress import Guard
 from chassis.errors import CandorError
 from chassis.llm.circuit import EndpointDownError
 from chassis.llm.limiter import AdaptiveLimiter
-from chassis.llm.wire import open_http
+from chassis.llm.wire import Http
 from chassis.metrics import Metrics
 from services.inference.domain.identity import Identity, normal_url, of_endpoint
 from services.inference.domain.model import (
@@ -28,9 +27,6 @@ from services.inference.domain.model import (
 )
 from services.inference.ports import Subject, WholeSubjectError
 from services.inference.service.fan_out import fan_out
-
-if TYPE_CHECKING:
-    import httpx2
 
 _FIELD = "model.endpoint"
 
@@ -49,7 +45,7 @@ class OpenAiBackend:
         self._policy = policy
         self._metrics = metrics
         self._limiters: WeakValueDictionary[str, AdaptiveLimiter] = WeakValueDictionary()
-        self._http: httpx2.AsyncClient | None = None
+        self._http = Http(guard.addresses, policy.connect_seconds)
 
     async def fingerprint(self, spec: ModelSpec) -> Hashable:
         """See ports: the key, hashed."""
@@ -65,8 +61,6 @@ class OpenAiBackend:
         if limiter is None:
             limiter = AdaptiveLimiter(self._policy.initial_concurrency, self._policy.max_concurrency)
             self._limiters[url] = limiter
-        if self._http is None:
-            self._http = open_http(None, self._policy.connect_seconds)
         client = llm.LlmClient(
             llm.Endpoint(url, endpoint.model, self._key(endpoint)),
             self._policy,
@@ -78,8 +72,7 @@ class OpenAiBackend:
 
     async def close(self) -> None:
         """Close the connections."""
-        if self._http is not None:
-            await self._http.aclose()
+        await self._http.close()
 
     def _key(self, endpoint: Endpoint) -> str:
         return self._guard.key(endpoint.base_url, endpoint.credential, endpoint.api_key_env, _FIELD).get_secret_value()
