@@ -1,0 +1,71 @@
+"""Write docs/settings.md from the settings classes. Run: python tools/document_settings.py [--check]."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+PAGE = Path(__file__).resolve().parent.parent / "docs" / "settings.md"
+SERVICES = {
+    "inference": "InferenceSettings",
+    "grader": "GraderSettings",
+    "orchestrator": "OrchestratorSettings",
+}
+_HEAD = """\
+# Settings
+
+Every service reads its settings from the environment when it starts, and refuses to start with a bad one, naming the variable.
+Values that are lists or maps are JSON. This page is written by `python tools/document_settings.py`.
+"""
+
+
+def page() -> str:
+    """The whole page."""
+    parts = [_HEAD]
+    for service, name in SERVICES.items():
+        settings = getattr(importlib.import_module(f"services.{service}.settings"), name)
+        prefix = str(settings.model_config.get("env_prefix", ""))
+        parts.append(f"\n## {service}\n\n| variable | default | meaning |\n|---|---|---|\n")
+        parts.extend(_rows(settings, prefix))
+    return "".join(parts)
+
+
+def _rows(model: type[BaseModel], prefix: str) -> list[str]:
+    rows = []
+    for name, field in model.model_fields.items():
+        variable = f"{prefix}{name.upper()}"
+        nested = field.annotation
+        if isinstance(nested, type) and issubclass(nested, BaseModel):
+            rows += _rows(nested, f"{variable}__")
+        else:
+            rows.append(f"| `{variable}` | {_default(field)} | {field.description} |\n")
+    return rows
+
+
+def _default(field: FieldInfo) -> str:
+    value: Any = field.get_default(call_default_factory=True) if not field.is_required() else PydanticUndefined
+    if value is PydanticUndefined:
+        return "required"
+    return "" if value in (None, "", (), [], {}) else f"`{value}`"
+
+
+def main() -> None:
+    """Parse the command line, then write or compare."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="exit 1 when the page is stale")
+    text = page()
+    if not parser.parse_args().check:
+        PAGE.write_text(text, encoding="utf-8")
+    elif PAGE.read_text(encoding="utf-8") != text:
+        sys.exit("docs/settings.md is stale, run python tools/document_settings.py")
+
+
+if __name__ == "__main__":
+    main()
