@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from chassis.addresses import Address, Resolver, forbidden_name, is_loopback, not_allowed, resolve, usable
 from chassis.errors import CandorError, Reason
@@ -26,6 +26,11 @@ class Credential(BaseModel):
     secret_file: Path | None = Field(None, description="file whose content is the key")
     secret_env: str = Field("", description="variable of the server's own environment that holds the key")
     hosts: tuple[str, ...] = Field(min_length=1, description="host, host:port or *.domain that the key may go to")
+
+    @field_validator("hosts")
+    @classmethod
+    def _patterns(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return _checked(value)
 
     @model_validator(mode="after")
     def _one_source(self) -> Credential:
@@ -60,6 +65,11 @@ class Egress(BaseModel):
     allow_api_key_env: bool = Field(default=False, description="let documents name environment variables (embedded)")
     artifact_roots: tuple[Path, ...] = Field(default=(), description="folders that checkpoints may lie in")
     any_path: bool = Field(default=False, description="allow every local folder (embedded)")
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _patterns(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        return _checked(value)
 
     @classmethod
     def embedded(cls) -> Egress:
@@ -173,11 +183,25 @@ def split_url(base_url: str, where: str) -> SplitResult:
 def _matches(pattern: str, parts: SplitResult) -> bool:
     host = (parts.hostname or "").rstrip(".")
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    wanted = urlsplit(f"//{pattern.lower()}")
-    name = (wanted.hostname or "").rstrip(".")
-    if wanted.port is not None and wanted.port != port:
+    name, wanted_port = _pattern(pattern)
+    if wanted_port not in (None, port):
         return False
     return host.endswith(name[1:]) if name.startswith("*.") else host == name
+
+
+def _pattern(pattern: str) -> tuple[str, int | None]:
+    """(host, port) of `host`, `host:port`, `*.domain`, `[::1]:port` or `::1`. Raises ValueError."""
+    bare_v6 = pattern.count(":") > 1 and not pattern.startswith("[")
+    parts = urlsplit(f"//[{pattern}]" if bare_v6 else f"//{pattern}")
+    if not parts.hostname or "@" in pattern or parts.netloc.strip("[]") != pattern.strip("[]"):
+        raise ValueError(f"{pattern!r} is not host, host:port or *.domain")
+    return parts.hostname.rstrip("."), parts.port
+
+
+def _checked(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    for pattern in patterns:
+        _pattern(pattern)
+    return patterns
 
 
 def _missing(name: str, why: str) -> CandorError:

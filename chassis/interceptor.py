@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import hmac
+import inspect
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -49,7 +50,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
 
         async def stream(request: Any, context: Any) -> Any:
             async with self._around(method, metadata, context):
-                async for response in (handler.unary_stream or handler.stream_stream)(request, context):  # type: ignore[misc, union-attr]
+                responses: Any = (handler.unary_stream or handler.stream_stream)(request, context)  # type: ignore[misc]
+                if inspect.isawaitable(responses):  # a handler that writes to the context, such as health's Watch
+                    await responses
+                    return
+                async for response in responses:
                     yield response
 
         build, behaviour = {

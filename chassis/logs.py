@@ -32,7 +32,13 @@ def configure(fmt: str, level: str) -> None:
 
 
 def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
-    """A logger bound to its component's name."""
+    """A logger bound to its component's name.
+
+    A process that never called `configure` gets warnings on standard error: structlog's own default would print the
+    local variables of tracebacks, and with them prompts and keys.
+    """
+    if not structlog.is_configured():
+        configure("console", "WARNING")
     logger: structlog.typing.FilteringBoundLogger = structlog.get_logger(component=name)
     return logger
 

@@ -10,6 +10,7 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from wsgiref.simple_server import WSGIServer
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
@@ -20,8 +21,6 @@ from chassis.interceptor import CallInterceptor
 from chassis.logs import get_logger
 from chassis.metrics import Metrics
 from chassis.settings import ServerSettings
-
-_READY_INTERVAL_SECONDS = 5.0
 
 
 async def always_ready() -> bool:
@@ -78,6 +77,13 @@ async def serve(
     Raises:
         CandorError: The address cannot be bound, or a TLS file cannot be read.
     """
+    try:
+        await _serve(service, settings, started, stop)
+    finally:
+        await service.close()
+
+
+async def _serve(service: Service, settings: ServerSettings, started: asyncio.Future[int], stop: asyncio.Event) -> None:
     log = get_logger(service.metrics.service)
     server = grpc.aio.server(
         interceptors=[CallInterceptor(service.metrics, settings.token_sha256)], options=server_options(settings)
@@ -87,23 +93,26 @@ async def serve(
     health_pb2_grpc.add_HealthServicer_to_server(checks, server)
     reflection.enable_server_reflection([*service.names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
     port = _bind(server, settings)
-    exporter = None
-    if settings.metrics_port is not None:
-        exporter, _ = service.metrics.expose(settings.host, settings.metrics_port)
+    exporter = _export(service.metrics, settings)
+    interval = settings.ready_interval_seconds
+    await _tell_health(service, checks, interval)  # before the first call can ask
     await server.start()
-    watcher = asyncio.create_task(_keep_health(service, checks))
+    watcher = asyncio.create_task(_keep_health(service, checks, interval))
+    stopping = asyncio.create_task(stop.wait())
     started.set_result(port)
     log.info("serving", host=settings.host, port=port, tls=settings.tls_cert_file is not None)
     try:
-        await stop.wait()
+        done, _ = await asyncio.wait([stopping, watcher], return_when=asyncio.FIRST_COMPLETED)
+        if watcher in done:
+            watcher.result()  # a readiness check with a defect: better no server than one with stale health
     finally:
         watcher.cancel()
+        stopping.cancel()
         await checks.enter_graceful_shutdown()
         await server.stop(settings.drain_seconds)
         if exporter is not None:
             exporter.shutdown()
             exporter.server_close()
-        await service.close()
         log.info("stopped", port=port)
 
 
@@ -138,13 +147,31 @@ def _bind(server: grpc.aio.Server, settings: ServerSettings) -> int:
     return port
 
 
-async def _keep_health(service: Service, checks: health.aio.HealthServicer) -> None:
+def _export(metrics: Metrics, settings: ServerSettings) -> WSGIServer | None:
+    if settings.metrics_port is None:
+        return None
+    try:
+        exporter, _ = metrics.expose(settings.host, settings.metrics_port)
+    except OSError as error:
+        where = f"{settings.host}:{settings.metrics_port}"
+        raise CandorError(Reason.INVALID_REQUEST, f"metrics cannot listen on {where}: {error.strerror}") from error
+    return exporter
+
+
+async def _keep_health(service: Service, checks: health.aio.HealthServicer, interval_seconds: float) -> None:
     while True:
-        status = (
-            health_pb2.HealthCheckResponse.SERVING
-            if await service.ready()
-            else health_pb2.HealthCheckResponse.NOT_SERVING
-        )
-        for name in ("", *service.names):
-            await checks.set(name, status)
-        await asyncio.sleep(_READY_INTERVAL_SECONDS)
+        await asyncio.sleep(interval_seconds)
+        await _tell_health(service, checks, interval_seconds)
+
+
+async def _tell_health(service: Service, checks: health.aio.HealthServicer, patience_seconds: float) -> None:
+    """Ask the service whether it is ready; an error or no answer is a no."""
+    try:
+        async with asyncio.timeout(patience_seconds):
+            ready = await service.ready()
+    except (CandorError, TimeoutError):
+        ready = False
+    response = health_pb2.HealthCheckResponse
+    status = response.SERVING if ready else response.NOT_SERVING
+    for name in ("", *service.names):
+        await checks.set(name, status)

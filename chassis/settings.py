@@ -31,6 +31,7 @@ class ServerSettings(BaseSettings):
     )
     allow_plaintext: bool = Field(default=False, description="listen without TLS on an address other than loopback")
     drain_seconds: float = Field(default=30.0, ge=0, description="longest wait for calls under way when stopping")
+    ready_interval_seconds: float = Field(default=5.0, gt=0, description="how often health asks whether we are ready")
     max_message_bytes: int = Field(default=16 * 2**20, gt=0, description="largest message accepted")
     log_format: str = Field(default="console", pattern="^(console|json)$", description="console or json")
     log_level: str = Field(

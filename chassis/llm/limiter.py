@@ -35,6 +35,7 @@ class AdaptiveLimiter:
         self.maximum = float(maximum)
         self.limit = float(min(initial, maximum))
         self.in_flight = 0
+        self._peak = 0  # most under way since the last cut
         self._clock = clock
         self._threshold = self.maximum  # above it growth is additive
         self._last_cut = float("-inf")
@@ -58,7 +59,7 @@ class AdaptiveLimiter:
                     self.release()  # the turn came and nobody takes it
                 raise
         else:
-            self.in_flight += 1
+            self._enter()
         return Slot(self._clock())
 
     def release(self) -> None:
@@ -68,8 +69,8 @@ class AdaptiveLimiter:
 
     def succeeded(self) -> None:
         """The endpoint coped: allow more, if what is allowed was in use."""
-        if self.in_flight + 1 < self.limit:
-            return
+        if self.limit >= 2 * self._peak:
+            return  # what is allowed is not in use: nothing is known about more
         step = 1.0 if self.limit < self._threshold else 1.0 / self.limit
         self.limit = min(self.maximum, self.limit + step)
         self._wake()
@@ -83,6 +84,11 @@ class AdaptiveLimiter:
         self._last_cut = now
         self.limit = max(1.0, self.limit * _CUT)
         self._threshold = self.limit
+        self._peak = 0
+
+    def _enter(self) -> None:
+        self.in_flight += 1
+        self._peak = max(self._peak, self.in_flight)
 
     def _free(self) -> bool:
         return self.in_flight < int(self.limit) and self._clock() >= self._paused_until
@@ -91,7 +97,7 @@ class AdaptiveLimiter:
         while self._waiting and self._free():
             turn = self._waiting.popleft()
             if not turn.done():
-                self.in_flight += 1
+                self._enter()
                 turn.set_result(None)
         pause = self._paused_until - self._clock()
         if self._waiting and pause > 0 and self._timer is None:
