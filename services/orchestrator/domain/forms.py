@@ -56,8 +56,13 @@ def is_number(text: str) -> bool:
     )
 
 
-def is_sentence(text: str) -> bool:
-    """Whether an answer reads as a sentence of its own, by a few signs of a subject and a verb."""
+def is_sentence(text: str, *, loosely: bool = False) -> bool:
+    """Whether an answer reads as a sentence of its own: it begins with a pronoun or the like, or has a known verb.
+
+    Args:
+        text: The answer.
+        loosely: Take a word in -s or -ed in the middle for a verb, which plurals are too: for data made of sentences.
+    """
     words = text.replace("’", "'").lower().strip(" .").split()
     if len(words) < 3:
         return len(words) == 2 and words[0] in _lists("subjects")
@@ -67,7 +72,7 @@ def is_sentence(text: str) -> bool:
     if words[0] in _lists("subjects") or any(word in _lists("finite_verbs") for word in bare[1:]):
         return True
     inner = text.split()[1:-1]
-    return len(words) >= 4 and any(word.islower() and _VERB_ENDINGS.fullmatch(word) for word in inner)
+    return loosely and len(words) >= 4 and any(word.islower() and _VERB_ENDINGS.fullmatch(word) for word in inner)
 
 
 def polarity(text: str) -> str:

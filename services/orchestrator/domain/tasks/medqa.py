@@ -84,6 +84,8 @@ def _options(row: Row, problems: Problems) -> dict[str, str]:
 def _pairs(value: Any) -> list[tuple[str, Any]]:
     if isinstance(value, dict):
         return [(str(letter), text) for letter, text in value.items()]
+    if not isinstance(value, list):
+        raise TypeError
     return [
         (str(entry["key"]), entry["value"]) if isinstance(entry, dict) else ("ABCDEFGHIJ"[index], entry)
         for index, entry in enumerate(value)

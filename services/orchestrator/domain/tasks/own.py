@@ -109,7 +109,8 @@ def with_options(question: str, options: Mapping[str, str]) -> str:
 def _check_answers(row: Row, kind: str, gold: tuple[str, ...], false: tuple[str, ...], problems: Problems) -> None:
     if kind == "yes_no" and gold and gold[0].lower() not in forms.POLAR:
         problems.add(row, f"is {short(gold[0])} in a yes_no item; write yes or no first", "answer")
-    if kind == "number" and gold and not any(char.isdigit() for value in gold for char in value):
+    numbers = any(forms.is_number(value) or any(map(str.isdigit, value)) for value in gold)
+    if kind == "number" and gold and not numbers:
         problems.add(row, f"is {short(gold[0])} in a number item; write it in digits", "answer")
     for value in false:
         if any(forms.same(value, other) for other in gold):

@@ -27,6 +27,7 @@ COLUMNS = {
 _IDS = ("question_id", "QuestionId", "id", "qid")
 _REMARK = re.compile(r"\s*\([^()]*\)$")
 _ROMAN = re.compile(r"[IVX]+")
+_SMALL = re.compile(r"[a-z]{4,}|[ivx]{2,}")
 _LONG = 12
 _FEW = 3
 
@@ -57,7 +58,7 @@ def _item(task: str, row: Row, ids: Ids, problems: Problems) -> tuple[Item, bool
     question = mended(cells.read_text(row, COLUMNS["question"], problems))
     name, value = cells.lookup(row, COLUMNS["answer"])
     try:
-        gold, sure = accepted(cells.from_json(value), row)
+        gold, sure = accepted(cells.from_json(value), row, question)
     except cells.BadCellError as error:
         problems.add(row, str(error), name)
         return None
@@ -71,7 +72,7 @@ def _item(task: str, row: Row, ids: Ids, problems: Problems) -> tuple[Item, bool
     return item, sure
 
 
-def accepted(value: Any, row: Row) -> tuple[tuple[str, ...], bool]:
+def accepted(value: Any, row: Row, question: str) -> tuple[tuple[str, ...], bool]:
     """Accepted answers with the one to show first, and whether that one is surely the answer."""
     if isinstance(value, Mapping):
         fields = {str(key).lower(): entry for key, entry in value.items()}
@@ -83,15 +84,16 @@ def accepted(value: Any, row: Row) -> tuple[tuple[str, ...], bool]:
     given = cells.texts(value, row)
     if not given:
         return (), False
-    answer, support = central(given)
-    return cells.distinct([display(given, answer), *given]), support > 1 or len(given) <= _FEW
+    answer, support = central(given, question)
+    return cells.distinct([display(given, answer), *given]), support >= _FEW or len(given) <= _FEW
 
 
-def central(given: Sequence[str]) -> tuple[str, int]:
+def central(given: Sequence[str], question: str) -> tuple[str, int]:
     """The answer that most others spell out, and how many do: such lists hold titles and misspellings in any order.
 
     Digits win. Else the score is the number of different answers that contain it (its own spellings count up to three
-    times) times its length up to 12 characters to the power 1.5; what only one answer spells is the last resort.
+    times) times its length up to 12 characters to the power 1.5. What the question says itself, or only one answer
+    spells, is the last resort.
     """
     digits = [answer for answer in given if re.fullmatch(r"[\d,.]+", answer)]
     if digits:
@@ -103,7 +105,12 @@ def central(given: Sequence[str]) -> tuple[str, int]:
         words: sum(forms.contains(other, text) for other in bare.values()) + min(spelled[words], _FEW) - 1
         for words, text in bare.items()
     }
-    best = max(bare, key=lambda words: (support[words] > 1, support[words] * min(len(" ".join(words)), _LONG) ** 1.5))
+
+    def merit(words: tuple[str, ...]) -> tuple[bool, bool, float]:
+        fresh = not forms.contains(question, bare[words])
+        return fresh, support[words] > 1, support[words] * min(len(" ".join(words)), _LONG) ** 1.5
+
+    best = max(bare, key=merit)
     return bare[best], support[best]
 
 
@@ -124,10 +131,10 @@ def _flaws(text: str) -> tuple[int, int, int, str]:
         re.search(r"[a-z][A-Z]|[A-Z]{2}[a-z]", word) and not word.startswith(("Mac", "Mc", "De"))
         for word in text.split()
     )
-    small = text[0].isupper() and any(word.islower() and len(word) > 3 for word in text.split()[1:])
+    small = text[0].isupper() and any(_SMALL.fullmatch(word) for word in text.split()[1:])
     lost = 0 if "'" in text or "’" in text else 1
     article = text.split(maxsplit=1)[0].lower() in ("a", "an", "the")
-    return (2 * odd + 2 * shouting + 2 * mixed + small + lost, int(article), len(text), text)
+    return (2 * odd + 2 * shouting + 2 * mixed + 3 * small + lost, int(article), len(text), text)
 
 
 def mended(question: str) -> str:

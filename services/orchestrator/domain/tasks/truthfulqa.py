@@ -89,8 +89,8 @@ def _item(task: str, row: Row, common: Collection[str], ids: Ids, problems: Prob
         gold, false = (
             [as_said(question, wording.lowered(text, (), common)) for text in some] for some in (gold, false)
         )
-    accepted = cells.distinct([*gold, *correct])
-    rejected = tuple(value for value in cells.distinct(false) if not any(forms.same(value, one) for one in accepted))
+    accepted = _unlike([*gold, *correct])
+    rejected = tuple(value for value in _unlike(false) if not any(forms.same(value, one) for one in accepted))
     return Item(
         task=task,
         id=ids.distinct(content_id(question)),
@@ -114,7 +114,7 @@ def shaped(question: str, correct: Sequence[str], wrong: Sequence[str]) -> tuple
     if first is not None and not _QUOTED.search(question):
         gold = [forms.without_polarity(text) for text in (first[0], *correct)]
         return "proposition", gold, [forms.without_polarity(text) for text in (first[1], *wrong)]
-    fragments = [answer for answer in wrong if not forms.is_sentence(answer) and answer.lower() not in forms.POLAR]
+    fragments = [answer for answer in wrong if not _says(answer) and answer.lower() not in forms.POLAR]
     usable = fragments or [answer for answer in wrong if answer.lower() not in forms.POLAR] or list(wrong)
     best = wording.lowered(correct[0], _SMALL)
     return "short_answer", [best, *correct], [wording.lowered(usable[0], _SMALL), *wrong]
@@ -129,12 +129,24 @@ def as_said(question: str, answer: str) -> str:
     return answer
 
 
+def _unlike(values: Sequence[str]) -> tuple[str, ...]:
+    """Values without those that an earlier one spells with other capitals."""
+    first: dict[str, str] = {}
+    for value in values:
+        first.setdefault(value.casefold(), value)
+    return tuple(first.values())
+
+
+def _says(answer: str) -> bool:
+    return forms.is_sentence(forms.without_polarity(answer), loosely=True)
+
+
 def _sentences(correct: Sequence[str], wrong: Sequence[str]) -> tuple[str, str] | None:
     """C and W when both can be had as sentences and C is not better had as a fragment."""
-    true = next((answer for answer in correct if forms.is_sentence(forms.without_polarity(answer))), None)
-    false = next((answer for answer in wrong if forms.is_sentence(forms.without_polarity(answer))), None)
-    fragment = not forms.is_sentence(forms.without_polarity(correct[0]))
-    if true is None or false is None or (fragment and not all(forms.is_sentence(answer) for answer in wrong)):
+    true = next((answer for answer in correct if _says(answer)), None)
+    false = next((answer for answer in wrong if _says(answer)), None)
+    fragment = not _says(correct[0])
+    if true is None or false is None or (fragment and not all(_says(answer) for answer in wrong)):
         return None
     return true, false
 
