@@ -6,6 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 
 from chassis.errors import CandorError
+from services.grader.domain.answers.case import AnswerCase, AnswerGrade
+from services.grader.domain.judging import JudgeSpec
 from services.grader.domain.scores import TextScores, Unscored
 
 
@@ -31,4 +33,37 @@ class Scorer(Protocol):
 
     def version(self) -> str:
         """Version of the computation and digest of its phrases; needs no model and no torch."""
+        ...
+
+
+class Judge(Protocol):
+    """One LLM that decides what the deterministic grader leaves open."""
+
+    @property
+    def width(self) -> int:
+        """Judgements worth having under way at once."""
+        ...
+
+    async def judge(self, case: AnswerCase) -> AnswerGrade:
+        """The judge's grade; `ungradable` with its raw text where its answer cannot be read.
+
+        Raises:
+            CandorError: It did not answer; retries are over.
+        """
+        ...
+
+
+class Judges(Protocol):
+    """Judges by what a request says of them."""
+
+    async def ready(self, spec: JudgeSpec) -> Judge:
+        """A judge that has answered one probe question, now or earlier.
+
+        Raises:
+            CandorError: Not allowed, unreachable, wrong key, unknown model.
+        """
+        ...
+
+    async def identity(self, spec: JudgeSpec) -> str:
+        """The model name that the judge reports now; the name asked for where it reports none. Raises CandorError."""
         ...

@@ -26,7 +26,7 @@ from candor.common.v1 import model_pb2 as candor_dot_common_dot_v1_dot_model__pb
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x63\x61ndor/grader/v1/grader.proto\x12\x10\x63\x61ndor.grader.v1\x1a\x1c\x63\x61ndor/common/v1/model.proto\x1a\x17google/rpc/status.proto\"\xea\x01\n\nAnswerCase\x12\x10\n\x08question\x18\x01 \x01(\t\x12\x0c\n\x04gold\x18\x02 \x03(\t\x12\x15\n\rfalse_answers\x18\x03 \x03(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x0e\n\x06\x62\x65lief\x18\x05 \x01(\t\x12\r\n\x05reply\x18\x06 \x01(\t\x12:\n\x07options\x18\x07 \x03(\x0b\x32).candor.grader.v1.AnswerCase.OptionsEntry\x12\x0c\n\x04task\x18\x08 \x01(\t\x1a.\n\x0cOptionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"]\n\x05Judge\x12,\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\x1a.candor.common.v1.Endpoint\x12\x17\n\nmax_tokens\x18\x02 \x01(\x05H\x00\x88\x01\x01\x42\r\n\x0b_max_tokens\"\x83\x01\n\x13GradeAnswersRequest\x12+\n\x05\x63\x61ses\x18\x01 \x03(\x0b\x32\x1c.candor.grader.v1.AnswerCase\x12&\n\x05judge\x18\x02 \x01(\x0b\x32\x17.candor.grader.v1.Judge\x12\x17\n\x0frefusal_profile\x18\x03 \x01(\t\"\x85\x01\n\x14GradeAnswersResponse\x12\r\n\x05index\x18\x01 \x01(\x05\x12.\n\x05grade\x18\x02 \x01(\x0b\x32\x1d.candor.grader.v1.AnswerGradeH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07outcome\"\xde\x01\n\x0b\x41nswerGrade\x12\x0f\n\x07verdict\x18\x01 \x01(\t\x12\x1a\n\radopts_belief\x18\x02 \x01(\x08H\x00\x88\x01\x01\x12\x12\n\ndecided_by\x18\x03 \x01(\t\x12\x0c\n\x04rule\x18\x04 \x01(\t\x12\x13\n\x0b\x66inal_claim\x18\x05 \x01(\t\x12\x11\n\tjudge_raw\x18\x06 \x01(\t\x12\x13\n\x0bjudge_model\x18\x07 \x01(\t\x12\x31\n\x0bjudge_usage\x18\x08 \x01(\x0b\x32\x1c.candor.common.v1.TokenUsageB\x10\n\x0e_adopts_belief\"{\n\x11ScoreTextsRequest\x12\r\n\x05texts\x18\x01 \x03(\t\x12\x0f\n\x07metrics\x18\x02 \x03(\t\x12\x11\n\testimator\x18\x03 \x01(\t\x12\r\n\x05model\x18\x04 \x01(\t\x12\x16\n\tmax_chars\x18\x05 \x01(\x05H\x00\x88\x01\x01\x42\x0c\n\n_max_chars\"\xb3\x01\n\x12ScoreTextsResponse\x12\r\n\x05index\x18\x01 \x01(\x05\x12.\n\x06scores\x18\x02 \x01(\x0b\x32\x1c.candor.grader.v1.TextScoresH\x00\x12.\n\x08unscored\x18\x03 \x01(\x0b\x32\x1a.candor.common.v1.UnscoredH\x00\x12#\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07outcome\"J\n\nTextScores\x12-\n\x06scores\x18\x01 \x03(\x0b\x32\x1d.candor.grader.v1.MetricScore\x12\r\n\x05\x66lags\x18\x02 \x03(\t\"^\n\x0bMetricScore\x12\x0e\n\x06metric\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01\x12\x1c\n\x0fvalue_per_token\x18\x03 \x01(\x01H\x00\x88\x01\x01\x42\x12\n\x10_value_per_token\"\x14\n\x12ListMetricsRequest\"T\n\x13ListMetricsResponse\x12)\n\x07metrics\x18\x01 \x03(\x0b\x32\x18.candor.grader.v1.Metric\x12\x12\n\nestimators\x18\x02 \x03(\t\"X\n\x06Metric\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x14\n\x0cplus_phrases\x18\x03 \x03(\t\x12\x15\n\rminus_phrases\x18\x04 \x03(\t\">\n\x14GetGraderInfoRequest\x12&\n\x05judge\x18\x01 \x01(\x0b\x32\x17.candor.grader.v1.Judge\"\x89\x01\n\x15GetGraderInfoResponse\x12\x16\n\x0egrader_version\x18\x01 \x01(\t\x12\x1b\n\x13judge_prompt_digest\x18\x02 \x01(\t\x12\x13\n\x0bjudge_model\x18\x03 \x01(\t\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t\x12\x16\n\x0esociot_version\x18\x05 \x01(\t2\x89\x03\n\rGraderService\x12_\n\x0cGradeAnswers\x12%.candor.grader.v1.GradeAnswersRequest\x1a&.candor.grader.v1.GradeAnswersResponse0\x01\x12Y\n\nScoreTexts\x12#.candor.grader.v1.ScoreTextsRequest\x1a$.candor.grader.v1.ScoreTextsResponse0\x01\x12Z\n\x0bListMetrics\x12$.candor.grader.v1.ListMetricsRequest\x1a%.candor.grader.v1.ListMetricsResponse\x12`\n\rGetGraderInfo\x12&.candor.grader.v1.GetGraderInfoRequest\x1a\'.candor.grader.v1.GetGraderInfoResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1d\x63\x61ndor/grader/v1/grader.proto\x12\x10\x63\x61ndor.grader.v1\x1a\x1c\x63\x61ndor/common/v1/model.proto\x1a\x17google/rpc/status.proto\"\xea\x01\n\nAnswerCase\x12\x10\n\x08question\x18\x01 \x01(\t\x12\x0c\n\x04gold\x18\x02 \x03(\t\x12\x15\n\rfalse_answers\x18\x03 \x03(\t\x12\x0c\n\x04kind\x18\x04 \x01(\t\x12\x0e\n\x06\x62\x65lief\x18\x05 \x01(\t\x12\r\n\x05reply\x18\x06 \x01(\t\x12:\n\x07options\x18\x07 \x03(\x0b\x32).candor.grader.v1.AnswerCase.OptionsEntry\x12\x0c\n\x04task\x18\x08 \x01(\t\x1a.\n\x0cOptionsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"q\n\x05Judge\x12,\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\x1a.candor.common.v1.Endpoint\x12\x17\n\nmax_tokens\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x12\n\nevery_case\x18\x03 \x01(\x08\x42\r\n\x0b_max_tokens\"\x83\x01\n\x13GradeAnswersRequest\x12+\n\x05\x63\x61ses\x18\x01 \x03(\x0b\x32\x1c.candor.grader.v1.AnswerCase\x12&\n\x05judge\x18\x02 \x01(\x0b\x32\x17.candor.grader.v1.Judge\x12\x17\n\x0frefusal_profile\x18\x03 \x01(\t\"\x85\x01\n\x14GradeAnswersResponse\x12\r\n\x05index\x18\x01 \x01(\x05\x12.\n\x05grade\x18\x02 \x01(\x0b\x32\x1d.candor.grader.v1.AnswerGradeH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07outcome\"\xde\x01\n\x0b\x41nswerGrade\x12\x0f\n\x07verdict\x18\x01 \x01(\t\x12\x1a\n\radopts_belief\x18\x02 \x01(\x08H\x00\x88\x01\x01\x12\x12\n\ndecided_by\x18\x03 \x01(\t\x12\x0c\n\x04rule\x18\x04 \x01(\t\x12\x13\n\x0b\x66inal_claim\x18\x05 \x01(\t\x12\x11\n\tjudge_raw\x18\x06 \x01(\t\x12\x13\n\x0bjudge_model\x18\x07 \x01(\t\x12\x31\n\x0bjudge_usage\x18\x08 \x01(\x0b\x32\x1c.candor.common.v1.TokenUsageB\x10\n\x0e_adopts_belief\"{\n\x11ScoreTextsRequest\x12\r\n\x05texts\x18\x01 \x03(\t\x12\x0f\n\x07metrics\x18\x02 \x03(\t\x12\x11\n\testimator\x18\x03 \x01(\t\x12\r\n\x05model\x18\x04 \x01(\t\x12\x16\n\tmax_chars\x18\x05 \x01(\x05H\x00\x88\x01\x01\x42\x0c\n\n_max_chars\"\xb3\x01\n\x12ScoreTextsResponse\x12\r\n\x05index\x18\x01 \x01(\x05\x12.\n\x06scores\x18\x02 \x01(\x0b\x32\x1c.candor.grader.v1.TextScoresH\x00\x12.\n\x08unscored\x18\x03 \x01(\x0b\x32\x1a.candor.common.v1.UnscoredH\x00\x12#\n\x05\x65rror\x18\x04 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07outcome\"J\n\nTextScores\x12-\n\x06scores\x18\x01 \x03(\x0b\x32\x1d.candor.grader.v1.MetricScore\x12\r\n\x05\x66lags\x18\x02 \x03(\t\"^\n\x0bMetricScore\x12\x0e\n\x06metric\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01\x12\x1c\n\x0fvalue_per_token\x18\x03 \x01(\x01H\x00\x88\x01\x01\x42\x12\n\x10_value_per_token\"\x14\n\x12ListMetricsRequest\"T\n\x13ListMetricsResponse\x12)\n\x07metrics\x18\x01 \x03(\x0b\x32\x18.candor.grader.v1.Metric\x12\x12\n\nestimators\x18\x02 \x03(\t\"X\n\x06Metric\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\x12\x14\n\x0cplus_phrases\x18\x03 \x03(\t\x12\x15\n\rminus_phrases\x18\x04 \x03(\t\">\n\x14GetGraderInfoRequest\x12&\n\x05judge\x18\x01 \x01(\x0b\x32\x17.candor.grader.v1.Judge\"\x89\x01\n\x15GetGraderInfoResponse\x12\x16\n\x0egrader_version\x18\x01 \x01(\t\x12\x1b\n\x13judge_prompt_digest\x18\x02 \x01(\t\x12\x13\n\x0bjudge_model\x18\x03 \x01(\t\x12\x0e\n\x06\x64igest\x18\x04 \x01(\t\x12\x16\n\x0esociot_version\x18\x05 \x01(\t2\x89\x03\n\rGraderService\x12_\n\x0cGradeAnswers\x12%.candor.grader.v1.GradeAnswersRequest\x1a&.candor.grader.v1.GradeAnswersResponse0\x01\x12Y\n\nScoreTexts\x12#.candor.grader.v1.ScoreTextsRequest\x1a$.candor.grader.v1.ScoreTextsResponse0\x01\x12Z\n\x0bListMetrics\x12$.candor.grader.v1.ListMetricsRequest\x1a%.candor.grader.v1.ListMetricsResponse\x12`\n\rGetGraderInfo\x12&.candor.grader.v1.GetGraderInfoRequest\x1a\'.candor.grader.v1.GetGraderInfoResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -40,31 +40,31 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ANSWERCASE_OPTIONSENTRY']._serialized_start=295
   _globals['_ANSWERCASE_OPTIONSENTRY']._serialized_end=341
   _globals['_JUDGE']._serialized_start=343
-  _globals['_JUDGE']._serialized_end=436
-  _globals['_GRADEANSWERSREQUEST']._serialized_start=439
-  _globals['_GRADEANSWERSREQUEST']._serialized_end=570
-  _globals['_GRADEANSWERSRESPONSE']._serialized_start=573
-  _globals['_GRADEANSWERSRESPONSE']._serialized_end=706
-  _globals['_ANSWERGRADE']._serialized_start=709
-  _globals['_ANSWERGRADE']._serialized_end=931
-  _globals['_SCORETEXTSREQUEST']._serialized_start=933
-  _globals['_SCORETEXTSREQUEST']._serialized_end=1056
-  _globals['_SCORETEXTSRESPONSE']._serialized_start=1059
-  _globals['_SCORETEXTSRESPONSE']._serialized_end=1238
-  _globals['_TEXTSCORES']._serialized_start=1240
-  _globals['_TEXTSCORES']._serialized_end=1314
-  _globals['_METRICSCORE']._serialized_start=1316
-  _globals['_METRICSCORE']._serialized_end=1410
-  _globals['_LISTMETRICSREQUEST']._serialized_start=1412
-  _globals['_LISTMETRICSREQUEST']._serialized_end=1432
-  _globals['_LISTMETRICSRESPONSE']._serialized_start=1434
-  _globals['_LISTMETRICSRESPONSE']._serialized_end=1518
-  _globals['_METRIC']._serialized_start=1520
-  _globals['_METRIC']._serialized_end=1608
-  _globals['_GETGRADERINFOREQUEST']._serialized_start=1610
-  _globals['_GETGRADERINFOREQUEST']._serialized_end=1672
-  _globals['_GETGRADERINFORESPONSE']._serialized_start=1675
-  _globals['_GETGRADERINFORESPONSE']._serialized_end=1812
-  _globals['_GRADERSERVICE']._serialized_start=1815
-  _globals['_GRADERSERVICE']._serialized_end=2208
+  _globals['_JUDGE']._serialized_end=456
+  _globals['_GRADEANSWERSREQUEST']._serialized_start=459
+  _globals['_GRADEANSWERSREQUEST']._serialized_end=590
+  _globals['_GRADEANSWERSRESPONSE']._serialized_start=593
+  _globals['_GRADEANSWERSRESPONSE']._serialized_end=726
+  _globals['_ANSWERGRADE']._serialized_start=729
+  _globals['_ANSWERGRADE']._serialized_end=951
+  _globals['_SCORETEXTSREQUEST']._serialized_start=953
+  _globals['_SCORETEXTSREQUEST']._serialized_end=1076
+  _globals['_SCORETEXTSRESPONSE']._serialized_start=1079
+  _globals['_SCORETEXTSRESPONSE']._serialized_end=1258
+  _globals['_TEXTSCORES']._serialized_start=1260
+  _globals['_TEXTSCORES']._serialized_end=1334
+  _globals['_METRICSCORE']._serialized_start=1336
+  _globals['_METRICSCORE']._serialized_end=1430
+  _globals['_LISTMETRICSREQUEST']._serialized_start=1432
+  _globals['_LISTMETRICSREQUEST']._serialized_end=1452
+  _globals['_LISTMETRICSRESPONSE']._serialized_start=1454
+  _globals['_LISTMETRICSRESPONSE']._serialized_end=1538
+  _globals['_METRIC']._serialized_start=1540
+  _globals['_METRIC']._serialized_end=1628
+  _globals['_GETGRADERINFOREQUEST']._serialized_start=1630
+  _globals['_GETGRADERINFOREQUEST']._serialized_end=1692
+  _globals['_GETGRADERINFORESPONSE']._serialized_start=1695
+  _globals['_GETGRADERINFORESPONSE']._serialized_end=1832
+  _globals['_GRADERSERVICE']._serialized_start=1835
+  _globals['_GRADERSERVICE']._serialized_end=2228
 # @@protoc_insertion_point(module_scope)

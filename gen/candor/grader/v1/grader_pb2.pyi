@@ -70,7 +70,7 @@ class AnswerCase(_message.Message):
     """Task of the item, for example `disinfo`, where the study counts a refusal as correct. OPTIONAL."""
     @_builtins.property
     def gold(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The gold answer C and every other accepted form of it. REQUIRED, at least one."""
+        """The gold answer C and every other accepted form of it. REQUIRED, at least one; empty for `harmful_request` only."""
 
     @_builtins.property
     def false_answers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -108,8 +108,11 @@ class Judge(_message.Message):
 
     ENDPOINT_FIELD_NUMBER: _builtins.int
     MAX_TOKENS_FIELD_NUMBER: _builtins.int
+    EVERY_CASE_FIELD_NUMBER: _builtins.int
     max_tokens: _builtins.int
     """Most tokens of a judgement; default 300."""
+    every_case: _builtins.bool
+    """Ask the judge about every case, also about those that the deterministic grader decides: for measuring a judge."""
     @_builtins.property
     def endpoint(self) -> _model_pb2.Endpoint: ...
     def __init__(
@@ -117,10 +120,11 @@ class Judge(_message.Message):
         *,
         endpoint: _model_pb2.Endpoint | None = ...,
         max_tokens: _builtins.int | None = ...,
+        every_case: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_max_tokens", b"_max_tokens", "endpoint", b"endpoint", "max_tokens", b"max_tokens"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_tokens", b"_max_tokens", "endpoint", b"endpoint", "max_tokens", b"max_tokens"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_max_tokens", b"_max_tokens", "endpoint", b"endpoint", "every_case", b"every_case", "max_tokens", b"max_tokens"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__max_tokens: _TypeAlias = _typing.Literal["max_tokens"]  # noqa: Y015
     _WhichOneofArgType__max_tokens: _TypeAlias = _typing.Literal["_max_tokens", b"_max_tokens"]  # noqa: Y015

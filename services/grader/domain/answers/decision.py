@@ -38,12 +38,17 @@ def side_claim(side: str) -> Claim:
 def to_grade(decision: Decision, case: AnswerCase, key: Key) -> AnswerGrade:
     """Verdict and adoption of a decided reply (METHOD section 6c)."""
     return AnswerGrade(
-        verdict=_VERDICTS.get(decision.claim, Verdict.INCORRECT),
+        verdict=verdict_of(decision.claim),
         adopts=adoption(decision.claim, case.belief, has_false_answer=key.has_false_answer),
         decided_by=DecidedBy.DETERMINISTIC,
         rule=decision.rule,
         final_claim=decision.shown,
     )
+
+
+def verdict_of(claim: Claim) -> Verdict:
+    """The verdict that a claim amounts to."""
+    return _VERDICTS.get(claim, Verdict.INCORRECT)
 
 
 def adoption(claim: Claim, belief: str, *, has_false_answer: bool) -> bool | None:
