@@ -3,6 +3,8 @@
 The ordinary run has fewer simulations and threefold tolerances; `make nightly` runs the full sizes.
 """
 
+from typing import Any
+
 import numpy as np
 import pytest
 from scipy.special import stdtrit
@@ -21,7 +23,7 @@ SIZES = [
 @pytest.mark.parametrize(("runs", "wider"), SIZES)
 @pytest.mark.parametrize("p", [0.2, 0.35])
 @pytest.mark.parametrize("d", [0.1, 0.2])
-def test_two_sided_coverage(world, runs, wider, p, d) -> None:
+def test_two_sided_coverage(world: Any, runs: Any, wider: Any, p: Any, d: Any) -> None:
     made = world(p, d, 0.2)
     rng = np.random.default_rng(11)
     for cells in (4, 8):
@@ -32,7 +34,7 @@ def test_two_sided_coverage(world, runs, wider, p, d) -> None:
             assert covered == pytest.approx(0.95, abs=0.015 * wider), (cells, items)
 
 
-def _misses(made, rng, runs: int, items: int, cells: int) -> tuple[float, float]:
+def _misses(made: Any, rng: Any, runs: int, items: int, cells: int) -> tuple[float, float]:
     """How often a true difference of the margin passes: by our rule, and by the plain t interval."""
     ref, trt = made.draw(rng, (runs, items), cells, MARGIN)
     found = moments((trt - ref).mean(axis=-1), cells**-0.5)
@@ -44,7 +46,7 @@ def _misses(made, rng, runs: int, items: int, cells: int) -> tuple[float, float]
 
 
 @pytest.mark.parametrize(("runs", "wider"), SIZES)
-def test_rare_differences_do_not_pass_too_often(world, runs, wider) -> None:
+def test_rare_differences_do_not_pass_too_often(world: Any, runs: Any, wider: Any) -> None:
     rng = np.random.default_rng(12)
     worst_plain = 0.0
     for p in (0.03, 0.05):
@@ -61,7 +63,7 @@ def test_rare_differences_do_not_pass_too_often(world, runs, wider) -> None:
 
 
 @pytest.mark.parametrize(("runs", "wider"), SIZES)
-def test_rare_differences_that_cluster_in_items_pass_a_little_more_often(world, runs, wider) -> None:
+def test_rare_differences_that_cluster_in_items_pass_a_little_more_often(world: Any, runs: Any, wider: Any) -> None:
     rng = np.random.default_rng(13)
     for rho in (0.2, 0.3):
         ours, plain = _misses(world(0.03, 0.006, rho), rng, runs, 150, 8)
@@ -70,7 +72,7 @@ def test_rare_differences_that_cluster_in_items_pass_a_little_more_often(world, 
 
 
 @pytest.mark.parametrize("times", [2, 5])
-def test_duplicated_cells_hardly_shrink_the_interval(world, blank, times) -> None:
+def test_duplicated_cells_hardly_shrink_the_interval(world: Any, blank: Any, times: Any) -> None:
     ref, trt = world(0.3, 0.15, 0.2).draw(np.random.default_rng(14), (400,), 4)
     cells = [(f"c{k}", "none") for k in range(4 * times)]
     once = sample(blank(400, cells[:4])(ref, trt), "error")

@@ -1,5 +1,6 @@
 """Crossing probabilities against the multivariate normal distribution and known constants."""
 
+import itertools
 import math
 
 import numpy as np
@@ -9,12 +10,10 @@ from scipy import stats
 from services.orchestrator.domain.statistics.boundary import critical_value, crossing_probability, look_levels
 
 
-@pytest.mark.parametrize("bound", [-0.5, 0.0, 0.3, 1.0, 1.751, 2.2, 3.0])
+@pytest.mark.parametrize("bound", [-0.5, 0.3, 1.751, 3.0])
 def test_crossing_equals_the_multivariate_normal(bound: float) -> None:
     times = np.arange(1, 6) / 5
-    joint = stats.multivariate_normal(
-        mean=np.zeros(5), cov=np.minimum.outer(times, times), maxpts=2_000_000, abseps=1e-8
-    )
+    joint = stats.multivariate_normal(mean=np.zeros(5), cov=np.minimum.outer(times, times), maxpts=2_000_000, abseps=1e-8)
     below = joint.cdf(np.full(5, bound), rng=np.random.default_rng(1))
     assert crossing_probability(bound) == pytest.approx(1 - below, abs=1e-6)
 
@@ -42,7 +41,7 @@ def test_levels_rise_to_the_last_look() -> None:
 
 def test_monotone_and_finite_far_out() -> None:
     values = [crossing_probability(b) for b in np.linspace(-3, 12, 61)]
-    assert all(a >= b for a, b in zip(values, values[1:], strict=False))
+    assert all(a >= b for a, b in itertools.pairwise(values))
     assert crossing_probability(math.inf) == 0.0
     # Small values keep their relative precision: the last look dominates.
     assert 1.0 < crossing_probability(6.0) / stats.norm.sf(6.0) < 2.0

@@ -17,7 +17,7 @@ from services.orchestrator.domain.gate.design import (
 from services.orchestrator.domain.gate.evidence import MAX_UNGRADABLE
 from services.orchestrator.domain.gate.rules import GateRule
 from services.orchestrator.domain.gate.sequential import MIN_DISCORDANT, RULE_OF_THREE
-from services.orchestrator.domain.gate.streams import Ends, Truth, anytime_ends, group_ends
+from services.orchestrator.domain.gate.streams import Ends, Truth, anytime_ends, expected_bounds, group_ends
 
 HOPELESS = 0.10
 WEAK = 0.80
@@ -210,13 +210,15 @@ class Planner:
     def _variance(self, rule: GateRule) -> float:
         known = self.design.variances.get(rule.name)
         if known is None:
-            pairs = max(1.0, self.slices[rule.name].pairs)
-            known = planned_variance(self.assumptions.discordance, self.assumptions.rho, pairs)
+            known = planned_variance(self.assumptions.discordance, self.assumptions.rho, self._pairs(rule))
         return max(known, 1e-9)
+
+    def _pairs(self, rule: GateRule) -> float:
+        return max(1.0, self.slices[rule.name].pairs)
 
     def _touched(self, rule: GateRule) -> float:
         """Share of items with any discordant pair: as if an item had its effective number of independent pairs."""
-        pairs = max(1.0, self.slices[rule.name].pairs)
+        pairs = self._pairs(rule)
         independent = pairs / (1.0 + (pairs - 1.0) * self.assumptions.rho)
         return float(max(1e-9, 1.0 - (1.0 - self.assumptions.discordance) ** independent))
 
@@ -231,6 +233,7 @@ class Planner:
         truth = Truth(
             difference=difference,
             variance=self._variance(rule),
+            pairs=self._pairs(rule),
             touched=self._touched(rule),
             margin=rule.margin,
             bias=self.design.bias(candidate),
@@ -247,20 +250,26 @@ class Planner:
         if self.design.stopping != "fixed":
             ends = self._ends(rule, candidate, difference, items)
             return float(ends.passed.mean()), float(ends.failed.mean())
-        se = math.sqrt(self._variance(rule) / items)
-        z = -float(ndtri(self.design.alpha))
-        room = rule.margin - self._allowance(candidate) - difference
-        passes = (
-            float(ndtr(room / se - z)) * self._enough(rule, items) if self._allowance(candidate) < rule.margin else 0.0
-        )
-        return passes, float(ndtr(min((difference - rule.margin) / se, difference / se - z)))
+        se, scale, half = self._fixed(rule, items)
+        allowance = self._allowance(candidate)
+        fails = float(ndtr(min((difference - rule.margin) / se, (scale * difference - half) / (scale * se))))
+        if allowance >= rule.margin:
+            return 0.0, fails
+        passes = float(ndtr((rule.margin - allowance - half - scale * difference) / (scale * se)))
+        return passes * self._enough(rule, items), fails
+
+    def _fixed(self, rule: GateRule, items: int) -> tuple[float, float, float]:
+        """Standard error of the mean, and its bounds: scale * mean -+ half."""
+        variance = self._variance(rule)
+        scale, half = expected_bounds(variance, self._pairs(rule), items, self.design.alpha)
+        return math.sqrt(variance / items), float(scale), float(half)
 
     def _detectable(self, rule: GateRule, candidate: str, items: int) -> float | None:
         """The difference, in points, that FAILs with probability 0.8."""
         power = float(ndtri(WEAK))
         if self.design.stopping == "fixed":
-            se = math.sqrt(self._variance(rule) / items)
-            found = max(rule.margin + power * se, (power - float(ndtri(self.design.alpha))) * se)
+            se, scale, half = self._fixed(rule, items)
+            found = max(rule.margin + power * se, half / scale + power * se)
             return 100.0 * found if found <= 1.0 else None
         high = _first(lambda x: self._chances(rule, candidate, x, items)[1] >= WEAK, rule.margin / 2.0, 1.0)
         return None if high is None else 100.0 * high

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import ndtri, stdtr, stdtrit
 
 from services.orchestrator.domain.gate.design import LOOKS
@@ -27,6 +27,24 @@ _CHECKS = 100
 _OVERSHOOT = 0.5826
 
 
+def expected_bounds(variance: float, pairs: float, items: ArrayLike, alpha: ArrayLike) -> tuple[Floats, Floats]:
+    """What the interval of METHOD section 8 makes of a plain mean: L, U = scale * mean -+ half, skewness left out.
+
+    For many items scale is 1 and half is z sqrt(variance / items). For few, the pseudo-items and Student's t matter: without
+    them a plan would promise a dozen items a tenth of a chance that they do not have.
+
+    Args:
+        variance: Variance of an item's difference.
+        pairs: Mean pairs per item.
+        items: Items, 2 or more, any shape.
+        alpha: One-sided level, of a shape that goes with `items`.
+    """
+    n = np.asarray(items, dtype=np.float64)
+    widened = ((n - 1.0) * variance + 2.0 / pairs) / (n + 1.0)
+    half = -stdtrit(n - 1.0, np.asarray(alpha, dtype=np.float64)) * np.sqrt(widened / (n + 2.0))
+    return n / (n + 2.0), half
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Truth:
     """What is assumed of a gate's items; all values are shares.
@@ -34,6 +52,7 @@ class Truth:
     Attributes:
         difference: True mean difference.
         variance: Variance of an item's difference about it.
+        pairs: Mean pairs per item.
         touched: Share of items with any discordant pair.
         margin: M.
         bias: b of the judge.
@@ -43,6 +62,7 @@ class Truth:
 
     difference: float
     variance: float
+    pairs: float
     touched: float
     margin: float
     bias: float
@@ -91,13 +111,14 @@ def group_ends(truth: Truth, items: int, few: Chance, seed: int) -> Ends:
     looks = np.arange(1, LOOKS + 1)
     sizes = -(-items * looks // LOOKS)
     usable = sizes >= 2
-    df = np.maximum(1, sizes - 1)
-    error = np.sqrt(truth.variance / np.maximum(1, sizes))
+    asked = np.maximum(2, sizes)
+    scale, half = expected_bounds(truth.variance, truth.pairs, asked, np.array(look_levels(truth.alpha)))
+    unit = half / -stdtrit(asked - 1.0, np.array(look_levels(truth.alpha)))
     mean = truth.difference + math.sqrt(truth.variance / items) * path * (LOOKS / looks)
-    upper = mean - stdtrit(df, np.array(look_levels(truth.alpha))) * error + truth.allowance
+    upper = scale * mean + half + truth.allowance
     chance = np.array([few(float(size)) for size in sizes])
     lucky = _uniform(other[:, -1])[:, np.newaxis] < chance
-    z = -ndtri(np.maximum(1e-300, stdtr(df, -np.maximum(0.0, mean / error))))
+    z = -ndtri(np.maximum(1e-300, stdtr(asked - 1.0, -np.maximum(0.0, scale * mean / unit))))
     highest = np.maximum.accumulate(z * np.sqrt(looks / LOOKS), axis=1)
     fail = usable & (highest > critical_value(truth.alpha, LOOKS)) & (mean >= truth.margin)
     passing = usable & (upper < truth.margin) & lucky
