@@ -6,6 +6,7 @@ the headers are fixed here. Redirects are not followed: they could leave the all
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -144,7 +145,6 @@ def _cause(error: BaseException) -> str:
     seen: BaseException = error
     while (inner := seen.__cause__ or seen.__context__) is not None:
         seen = inner
-    text = str(seen) or type(seen).__name__
-    if isinstance(seen, OSError) and seen.strerror:
-        text = seen.strerror
-    return text
+    if isinstance(seen, OSError) and seen.errno and seen.errno > 0:
+        return os.strerror(seen.errno)
+    return str(seen) or type(seen).__name__

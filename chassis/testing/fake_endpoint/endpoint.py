@@ -30,6 +30,7 @@ class FakeEndpoint:
         refuses: Parameters that are refused with 400, as newer endpoints do.
         wants_max_completion_tokens: Refuse `max_tokens` in favour of `max_completion_tokens`.
         fault: Chooses a fault for a call, after the scripted ones are used up.
+        in_flight: Chat calls under way now; `most_in_flight` is their peak.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class FakeEndpoint:
         self._log = CallLog(log)
         self._server = HttpServer(self._handle)
         self._released = asyncio.Event()
-        self._in_flight = 0
+        self.in_flight = 0
         self._arrived = threading.Condition()
 
     @property
@@ -129,8 +130,8 @@ class FakeEndpoint:
         line = self._log.asked(call)
         with self._arrived:
             self._arrived.notify_all()
-        self._in_flight += 1
-        self.most_in_flight = max(self.most_in_flight, self._in_flight)
+        self.in_flight += 1
+        self.most_in_flight = max(self.most_in_flight, self.in_flight)
         fault = self._script.popleft() if self._script else self.fault(call)
         if fault is not None and (fault.hangs or fault.delay_seconds):
             return self._late(call, line, fault)
@@ -142,7 +143,7 @@ class FakeEndpoint:
                 await self._released.wait()
             await asyncio.sleep(fault.delay_seconds)
         except asyncio.CancelledError:
-            self._in_flight -= 1
+            self.in_flight -= 1
             raise
         return self._finish(call, line, fault)
 
@@ -151,7 +152,7 @@ class FakeEndpoint:
         if response is None:
             good = self._completion(call)
             response = fault.change(good) if fault is not None else Response.of(good)
-        self._in_flight -= 1
+        self.in_flight -= 1
         self._log.answered(line, response.status)
         return response
 
