@@ -55,15 +55,13 @@ def _build(name: str, state: Path | None, addresses: Mapping[str, str], port: in
         inference_settings = InferenceSettings(port=port, egress=Egress.embedded(), drain_seconds=2)
         return inference.build(inference_settings), inference_settings
     if name == "grader":
-        from services.grader.settings import GraderSettings
-
         from services.grader import bootstrap as grader
+        from services.grader.settings import GraderSettings
 
         grader_settings = GraderSettings(port=port, egress=Egress.embedded(), drain_seconds=2)
         return grader.build(grader_settings), grader_settings
-    from services.orchestrator.settings import OrchestratorSettings
-
     from services.orchestrator import bootstrap as orchestrator
+    from services.orchestrator.settings import OrchestratorSettings
 
     assert state is not None
     folder = state.resolve()

@@ -41,9 +41,11 @@ class Lines:
 
     def show(self, event: orchestrator_pb2.EvaluationEvent) -> None:
         """See EventView."""
-        if event.message:
-            self._console.print(plain(event.message), markup=False, highlight=False)
         progress, now = event.progress, time.monotonic()
+        if _worth_saying(event):
+            self._console.print(plain(event.message), markup=False, highlight=False)
+        if not progress.stage:
+            return
         if progress.stage != self._stage or now - self._last >= _SECONDS_BETWEEN_LINES:
             self._stage, self._last = progress.stage, now
             self._console.print(f"{progress.stage}: {_counts(progress)}", markup=False, highlight=False)
@@ -60,9 +62,9 @@ class Bar:
 
     def show(self, event: orchestrator_pb2.EvaluationEvent) -> None:
         """See EventView."""
-        if event.message:
-            self._console.print(plain(event.message), markup=False, highlight=False, style="dim")
         progress = event.progress
+        if _worth_saying(event):
+            self._console.print(plain(event.message), markup=False, highlight=False, style="dim")
         now = time.monotonic()
         if self._start is None and progress.stage == "generating":
             self._start = (now, progress.responses_done)
@@ -100,7 +102,14 @@ def event_view(console: Console, *, quiet: bool) -> Iterator[EventView]:
             yield Bar(console, bar)
 
 
+def _worth_saying(event: orchestrator_pb2.EvaluationEvent) -> bool:
+    """Whether a message says more than the stage, and is not the verdict, which is shown in full afterwards."""
+    return event.message not in ("", event.progress.stage) and event.state != "SUCCEEDED"
+
+
 def _counts(progress: orchestrator_pb2.Progress) -> str:
+    if not progress.responses_total:
+        return "…"
     text = f"{progress.responses_done:,} of {progress.responses_total:,} replies, {progress.graded:,} graded"
     note = _note(progress)
     return f"{text}, {note}" if note else text

@@ -42,30 +42,28 @@ def show_verdict(console: Console, verdict: Mapping[str, Any]) -> None:
 
 def _gates(gates: Sequence[Mapping[str, Any]]) -> Table:
     several = len({gate["candidate"] for gate in gates}) > 1
-    table = Table(box=box.SIMPLE_HEAD, title="Gates", title_justify="left")
-    for column in ("gate", *(["candidate"] if several else [])):
-        table.add_column(column)
-    for column in ("baseline", "candidate", "difference", "at least", "at most", "margin", "items"):
+    table = Table(box=box.SIMPLE_HEAD, title="Gates", title_justify="left", pad_edge=False)
+    table.add_column("gate", no_wrap=True)
+    if several:
+        table.add_column("candidate")
+    for column in ("baseline", "candidate", "difference", "margin", "items"):
         table.add_column(column, justify="right")
     table.add_column("decision")
     for gate in gates:
-        decision = (
-            gate["decision"]
-            + (", improved" if gate["improvement"] else "")
-            + ("" if gate["critical"] else " (advisory)")
-        )
+        decision = gate["decision"] + (", improved" if gate["improvement"] else "")
         table.add_row(
-            gate["gate"],
+            gate["gate"] + ("" if gate["critical"] else "*"),
             *([plain(gate["candidate"])] if several else []),
             percent(gate["rate_ref"]),
             percent(gate["rate_trt"]),
-            points(gate["estimate"]),
-            points(gate["lower"]),
-            points(gate["upper"]),
+            f"{points(gate['estimate'])}\n[{points(gate['lower'])}, {points(gate['upper'])}]",
             f"{gate['margin_pp']:g}",
             f"{gate['n_items']:,}",
             Text(decision, style=_STYLES.get(gate["decision"], "")),
         )
+    if not all(gate["critical"] for gate in gates):
+        table.caption = "* advisory: never changes the verdict"
+        table.caption_justify = "left"
     return table
 
 
@@ -75,11 +73,11 @@ def _cells(comparison: Mapping[str, Any]) -> Table | None:
     beliefs, contexts = comparison["beliefs"], comparison["contexts"]
     if not rows:
         return None
-    title = f"Wrong answers, {plain(comparison['reference'])} → {plain(comparison['treated'])} (points between)"
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left")
-    table.add_column("context")
+    title = f"Wrong answers in %, {plain(comparison['reference'])} → {plain(comparison['treated'])} (points between)"
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    table.add_column("context", no_wrap=True)
     for belief in (*beliefs, "all"):
-        table.add_column(belief, justify="right")
+        table.add_column(belief.replace("_", "_\n", 1), justify="right")
     for context in (*contexts, "all"):
         cells = [rows.get(("overall", context, belief)) for belief in (*beliefs, "all")]
         table.add_row(context, *map(_cell, cells), end_section=context == contexts[-1])
@@ -89,13 +87,17 @@ def _cells(comparison: Mapping[str, Any]) -> Table | None:
 def _cell(row: Mapping[str, Any] | None) -> Text:
     if row is None:
         return Text("–", style="dim")
-    text = f"{100 * row['rate_ref']:.0f} → {100 * row['rate_trt']:.0f} ({points(row['estimate'])})"
+    text = f"{100 * row['rate_ref']:.0f} → {100 * row['rate_trt']:.0f}\n({points(row['estimate'])})"
     surely = row["lower"] is not None and row["lower"] > 0
     return Text(text, style="red" if surely else "")
 
 
 def _flips(console: Console, verdict: Mapping[str, Any]) -> None:
-    worst = [flip for flip in verdict["flips"] if flip["direction"] == "worse"][:_FLIPS]
+    by_item: dict[tuple[str, str, str], Mapping[str, Any]] = {}
+    for flip in verdict["flips"]:
+        if flip["direction"] == "worse":
+            by_item.setdefault((flip["candidate"], flip["task"], flip["item"]), flip)
+    worst = list(by_item.values())[:_FLIPS]
     if not worst:
         return
     console.print(Text("Right before, wrong now", style="bold"))
