@@ -16,6 +16,7 @@ from chassis.serving import Service
 from chassis.settings import ClientSettings
 from services.orchestrator.backends.artifacts_files import FileArtifacts
 from services.orchestrator.backends.codec import ProtoCodec
+from services.orchestrator.backends.datasets import Datasets
 from services.orchestrator.backends.grader_grpc import GrpcGrader
 from services.orchestrator.backends.inference_grpc import GrpcInference
 from services.orchestrator.backends.inference_routed import RoutedInference
@@ -24,7 +25,6 @@ from services.orchestrator.backends.ledger_sql import SqlLedger
 from services.orchestrator.backends.replicas import Replicas
 from services.orchestrator.backends.report.files import FileReporter
 from services.orchestrator.backends.runs_dbos import DbosRuns, RunsConfig
-from services.orchestrator.backends.tasks import LedgerTasks
 from services.orchestrator.service.queries import mark_cancelled
 from services.orchestrator.service.run.execute import execute
 from services.orchestrator.service.world import Limits, World, blocking
@@ -55,7 +55,12 @@ def build(settings: OrchestratorSettings) -> Service:
             {name: GrpcInference(channel(target)) for name, target in settings.inference_targets.items()}
         ),
         grader=GrpcGrader(channel(settings.grader_target)),
-        tasks=LedgerTasks(ledger),
+        tasks=Datasets(
+            uploaded=ledger.dataset,
+            roots=settings.dataset_roots,
+            any_path=settings.embedded,
+            allow_hub=settings.embedded or settings.allow_hub,
+        ),
         artifacts=FileArtifacts(settings.artifacts_url),
         reporter=FileReporter(),
         codec=ProtoCodec(),

@@ -14,6 +14,7 @@ from services.orchestrator.domain.spec import Arm, Judge, Sampling, Spec, TaskRe
 
 Messages = Sequence[tuple[str, str]]
 FileBody = bytes | Callable[[Any], None]
+VERDICT_FILE = "verdict.json"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -293,8 +294,10 @@ class Ledger(Protocol):
     ) -> int:
         """Add an event and set the evaluation's state, progress and further columns in one transaction.
 
+        A change of `attempt` happens only if it raises the number by one: of two who start the same attempt, one does.
+
         Returns:
-            The event's sequence number: one above the last.
+            The event's sequence number, one above the last; 0 if another raised the attempt.
         """
         ...
 
@@ -391,7 +394,7 @@ class Reporter(Protocol):
     """Turns a finished evaluation into files."""
 
     def files(self, report: Report, rows: Iterable[Record]) -> Mapping[str, FileBody]:
-        """Relative path -> bytes, or a function that writes to an open binary file.
+        """Relative path -> bytes, or a function that writes to an open binary file. VERDICT_FILE is always bytes.
 
         Args:
             report: What there is to say.

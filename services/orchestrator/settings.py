@@ -37,6 +37,7 @@ class OrchestratorSettings(ServerSettings):
     )
     executor_id: str = Field("", description="stable name of this replica; default: DBOS__VMID, or the host's name")
     dataset_roots: list[Path] = Field(default_factory=list, description="folders that task paths may lie in, as JSON")
+    allow_hub: bool = Field(default=False, description="let documents name datasets on the hub")
     max_runs: int = Field(4, ge=1, le=64, description="evaluations that this replica runs at once")
     window: int = Field(256, ge=1, le=1024, description="calls under way per arm")
     batch: int = Field(64, ge=1, le=1024, description="prompts in one request to inference")

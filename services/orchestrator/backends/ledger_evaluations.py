@@ -98,13 +98,17 @@ class EvaluationTables:
         c = t.events.c
         now = time.time()
         update = sa.update(t.evaluations).where(t.evaluations.c.id == evaluation_id)
+        if isinstance(attempt := changes.get("attempt"), int):
+            update = update.where(t.evaluations.c.attempt == attempt - 1)
         with self.db.write() as connection:
             # The evaluation's row is locked first: two writers of one history take turns.
-            connection.execute(update.values(state=state, progress=dict(progress), updated=now, **changes))
+            values = {"state": state, "progress": dict(progress), "updated": now, **changes}
+            if not connection.execute(update.values(**values)).rowcount:
+                return 0
             last = connection.scalar(sa.select(sa.func.max(c.sequence)).where(c.evaluation_id == evaluation_id))
             sequence = (last or 0) + 1
-            values = {"evaluation_id": evaluation_id, "sequence": sequence, "time": now, "state": state}
-            connection.execute(sa.insert(t.events).values(**values, message=message, progress=dict(progress)))
+            event = {"evaluation_id": evaluation_id, "sequence": sequence, "time": now, "state": state}
+            connection.execute(sa.insert(t.events).values(**event, message=message, progress=dict(progress)))
         return sequence
 
     def events(self, evaluation_id: str, after: int, limit: int = 1000) -> list[EventRow]:

@@ -203,8 +203,10 @@ class DbosRuns:
         # Embedded, a run that this process did not start is somebody else's money.
         mine = self._replicas is not None or evaluation_id in self._wanted
         task = asyncio.current_task()
-        if not mine or task is None or evaluation_id in self._tasks:
+        if not mine or task is None:
             return
+        while (earlier := self._tasks.get(evaluation_id)) is not None:
+            await asyncio.wait({earlier})
         self._tasks[evaluation_id] = task
         try:
             await self._execute(evaluation_id, attempt)

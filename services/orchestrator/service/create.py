@@ -46,8 +46,13 @@ async def create(world: World, runs: Runs, order: Order) -> EvaluationRow:
     _check_order(order)
     check(world, order.spec, order.limit)
     fresh = _row(world, order)
-    if order.resume_id:
-        return await _resume(world, runs, await _named(world, order, fresh), fresh)
+    async with world.starting:
+        if order.resume_id:
+            return await _resume(world, runs, await _named(world, order, fresh), fresh)
+        return await _find_or_start(world, runs, order, fresh)
+
+
+async def _find_or_start(world: World, runs: Runs, order: Order, fresh: EvaluationRow) -> EvaluationRow:
     earlier = await blocking(world.ledger.by_document, fresh.document_digest)
     known = [row for row in earlier if order.request_id and row.request_id == order.request_id]
     resumable = [row for row in earlier[:1] if order.resume == "auto" and not row.finished]
@@ -108,10 +113,12 @@ async def _named(world: World, order: Order, fresh: EvaluationRow) -> Evaluation
 
 
 async def _refuse_hopeless(prepared: Prepared, order: Order) -> None:
-    power = await blocking(power_of, prepared)
-    if power is None or power.can_conclude or order.allow_underpowered or order.limit:
+    """A quick look (`limit`) says itself that it can conclude little."""
+    if order.allow_underpowered or order.limit:
         return
-    raise CandorError(Reason.UNDERPOWERED, _hopeless(power))
+    power = await blocking(power_of, prepared)
+    if power is not None and not power.can_conclude:
+        raise CandorError(Reason.UNDERPOWERED, _hopeless(power))
 
 
 def _hopeless(power: Power) -> str:
@@ -143,19 +150,11 @@ async def _resume(world: World, runs: Runs, row: EvaluationRow, fresh: Evaluatio
 
 async def _start(world: World, runs: Runs, row: EvaluationRow, message: str) -> EvaluationRow:
     attempt = row.attempt + 1
-    await blocking(
-        world.ledger.append_event,
-        row.id,
-        "PENDING",
-        message,
-        row.progress,
-        attempt=attempt,
-        cancel=False,
-        verdict="",
-        reason="",
-        failure_reason="",
-        verdict_json="",
+    blank = {"verdict": "", "reason": "", "failure_reason": "", "verdict_json": ""}
+    started = await blocking(
+        world.ledger.append_event, row.id, "PENDING", message, row.progress, attempt=attempt, cancel=False, **blank
     )
-    world.bell.ring(row.id)
-    await runs.start(row.id, attempt)
+    if started:
+        world.bell.ring(row.id)
+        await runs.start(row.id, attempt)
     return await blocking(world.ledger.evaluation, row.id)

@@ -72,7 +72,7 @@ class World:
     """The ports, and what belongs to the process.
 
     Attributes:
-        versions: Program and data versions by name, for reports.
+        starting: Held while an evaluation is found or made and started: two equal requests become one run.
         clock: Unix time.
         new_id: A fresh evaluation id: letters, digits and `-`.
     """
@@ -86,6 +86,7 @@ class World:
     codec: Codec
     limits: Limits = field(default_factory=Limits)
     bell: Bell = field(default_factory=Bell)
+    starting: asyncio.Lock = field(default_factory=asyncio.Lock)
     clock: Callable[[], float] = time.time
     new_id: Callable[[], str] = lambda: time.strftime("%Y%m%d-%H%M%S-", time.gmtime()) + uuid.uuid4().hex[:8]
 

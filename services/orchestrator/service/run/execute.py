@@ -8,8 +8,7 @@ from chassis.errors import CandorError, Reason
 from chassis.logs import get_logger
 from services.orchestrator.domain.board import Board
 from services.orchestrator.domain.gate.result import Progress
-from services.orchestrator.domain.verdict_json import verdict_json
-from services.orchestrator.ports import EvaluationRow
+from services.orchestrator.ports import VERDICT_FILE, EvaluationRow
 from services.orchestrator.service.prepare import prepare
 from services.orchestrator.service.run.adopt import adopt
 from services.orchestrator.service.run.ask import Asker
@@ -74,7 +73,7 @@ async def _conduct(world: World, row: EvaluationRow, teller: Teller) -> None:
     board = await blocking(Board, prepared.workload, spec.arm_order())
     run = Run(world=world, row=row, prepared=prepared, teller=teller, subjects=subjects, grader=grader, board=board)
     teller.counts.total = len(prepared.workload.slots) * len(subjects)
-    await adopt(run)
+    await blocking(adopt, run)
     reanalysis = row.lineage != row.id and row.attempt == 1
     await blocking(load, run, keep_failures=reanalysis)
     progress = await _generate(run)
@@ -113,13 +112,16 @@ async def _report(run: Run, progress: Progress | None) -> None:
     await run.teller.enter("analysing")
     report = await blocking(conclude, run, progress)
     await run.teller.enter("reporting")
-    await blocking(lambda: world.artifacts.write(run.row.id, world.reporter.files(report, records(run))))
+    files = await blocking(world.reporter.files, report, records(run))
+    await blocking(world.artifacts.write, run.row.id, files)
     await run.teller.enter("done")
+    verdict = files[VERDICT_FILE]
+    assert isinstance(verdict, bytes)
     await run.teller.tell(
         f"{report.verdict}: {report.reason}",
         "SUCCEEDED",
         verdict=report.verdict,
         reason=report.reason,
         failure_reason="",
-        verdict_json=verdict_json(report),
+        verdict_json=verdict.decode(),
     )

@@ -76,27 +76,23 @@ def _unless_broken(run: Run, progress: Progress | None) -> Callable[[str, int], 
 async def _anytime(run: Run, asker: Asker, progress: Progress) -> Progress:
     """Everything is asked in the seeded order, and the gate looks whenever some more units at its head are done."""
     workload = run.prepared.workload
-    latest = progress
-    shard = max(1, math.ceil(workload.units / _SHARDS))
     slots = workload.slots
+    latest = progress
 
     def decide(arm: str, slot: int) -> bool:
         cell = slots[slot].cell
         return not latest.stop and not run.invariants and wanted(latest, arm, cell.context, cell.belief)
 
+    head = _Head(run, decide, max(1, math.ceil(workload.units / _SHARDS)))
     asking = asyncio.create_task(asker.ask(decide, 0, workload.upto(workload.units)))
     asking.add_done_callback(lambda _: asker.arrived.fire())
-    complete = 0
-    head = _Head(run)
     try:
         while not asking.done() and not latest.stop and not run.invariants:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(1.0):
-                    await asker.arrived.until(lambda: asking.done() or head.units(decide) >= complete + shard)
-            done = head.units(decide)
-            if done >= complete + shard:
-                complete = done
-                latest = await look(run, complete)
+                    await asker.arrived.until(lambda: asking.done() or head.ripe())
+            if head.ripe():
+                latest = await look(run, head.next())
         await asking
         await asker.settled()
     finally:
@@ -105,25 +101,39 @@ async def _anytime(run: Run, asker: Asker, progress: Progress) -> Progress:
             await asking
     if latest.stop and not run.invariants:
         return latest
-    return await look(run, workload.units if not run.invariants else complete)
+    return await look(run, head.complete if run.invariants else workload.units)
 
 
 class _Head:
-    """Counts the units at the head of the order in which nothing is missing any more."""
+    """Counts the units at the head of the order in which nothing is missing any more.
 
-    def __init__(self, run: Run) -> None:
+    Attributes:
+        complete: Units of the last look.
+    """
+
+    def __init__(self, run: Run, decide: Callable[[str, int], bool], shard: int) -> None:
         self._run = run
+        self._decide = decide
+        self._shard = shard
         self._units = 0
+        self.complete = 0
 
-    def units(self, decide: Callable[[str, int], bool]) -> int:
-        """Units done, without gaps."""
+    def ripe(self) -> bool:
+        """Whether enough units are done for another look."""
         workload = self._run.prepared.workload
-        while self._units < workload.units:
-            start, stop = workload.upto(self._units), workload.upto(self._units + 1)
-            for name, board in self._run.board.arms.items():
-                for slot in range(start, stop):
-                    open_now = board.verdict[slot] in (MISSING, UNGRADED)
-                    if open_now and (board.verdict[slot] == UNGRADED or decide(name, slot)):
-                        return self._units
+        while self._units < workload.units and self._done(workload.upto(self._units), workload.upto(self._units + 1)):
             self._units += 1
-        return self._units
+        return self._units >= min(self.complete + self._shard, workload.units) > self.complete
+
+    def next(self) -> int:
+        """Units of the look that is taken now."""
+        self.complete = self._units
+        return self.complete
+
+    def _done(self, start: int, stop: int) -> bool:
+        for name, board in self._run.board.arms.items():
+            for slot in range(start, stop):
+                code = board.verdict[slot]
+                if code == UNGRADED or (code == MISSING and self._decide(name, slot)):
+                    return False
+        return True
