@@ -31,6 +31,7 @@ class Datasets:
         any_path: Allow every local path (embedded).
         allow_hub: Let documents name hub ids; a server that may not reach out refuses them.
         hub_cache: Folder of the hub's downloads; None: its own default.
+        hub_endpoint: URL of the hub or of a mirror; None: the client's own (HF_ENDPOINT).
     """
 
     uploaded: Callable[[str], tuple[str, bytes] | None]
@@ -38,6 +39,7 @@ class Datasets:
     any_path: bool = False
     allow_hub: bool = False
     hub_cache: Path | None = None
+    hub_endpoint: str | None = None
 
     def load(self, ref: TaskRef, seed: int) -> Task:
         """Load one task.
@@ -113,7 +115,7 @@ class Datasets:
             raise invalid("hub ids are not allowed", [FieldViolation("tasks.hub", text)], Reason.HOST_NOT_ALLOWED)
         from services.orchestrator.backends.dataset_hub import fetch
 
-        files, commit = fetch(ref.hub, self.hub_cache, MAX_BYTES)
+        files, commit = fetch(ref.hub, self.hub_cache, MAX_BYTES, self.hub_endpoint)
         return files, f"from the hub: {ref.hub} at {commit}"
 
 

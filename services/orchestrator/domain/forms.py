@@ -21,8 +21,10 @@ OPPOSITE = {"yes": "no", "no": "yes", "true": "false", "false": "true"}
 @lru_cache(maxsize=65_536)
 def tokens(text: str) -> tuple[str, ...]:
     """Lower-case words and numbers without accents and articles."""
-    flat = unicodedata.normalize("NFKD", text)
-    flat = "".join(char for char in flat if not unicodedata.combining(char)).casefold().replace("’", "'")
+    flat = text
+    if not text.isascii():
+        flat = "".join(char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char))
+    flat = flat.casefold().replace("’", "'")
     words = _WORD.findall(flat.replace("'s", "s").replace("'", ""))
     return tuple(word for word in words if word not in _ARTICLES) or tuple(words)
 
@@ -34,14 +36,15 @@ def same(left: str, right: str) -> bool:
 
 
 @lru_cache(maxsize=65_536)
-def _spaced(text: str) -> str:
+def spaced(text: str) -> str:
+    """The tokens with a space between and around them, so that `in` finds whole words only."""
     return f" {' '.join(tokens(text))} "
 
 
 def contains(outer: str, inner: str) -> bool:
     """Whether the tokens of `inner` stand in `outer`, one after another."""
-    part = _spaced(inner)
-    return bool(part.strip()) and part in _spaced(outer)
+    part = spaced(inner)
+    return bool(part.strip()) and part in spaced(outer)
 
 
 def overlaps(value: str, others: Iterable[str]) -> bool:

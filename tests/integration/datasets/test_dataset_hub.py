@@ -14,6 +14,8 @@ import pytest
 
 from chassis.errors import CandorError, Reason
 from services.orchestrator.backends.dataset_hub import fetch
+from services.orchestrator.backends.datasets import Datasets
+from services.orchestrator.domain.spec import TaskRef
 
 COMMIT = "c" * 40
 ROW = {"question": "What is 1+1?", "answer": "#### 2"}
@@ -115,6 +117,14 @@ def test_the_files_of_a_public_dataset_come_with_their_commit(hub: Hub, tmp_path
     ]
     assert commit == COMMIT
     assert not any("README" in path for path in hub.asked)
+
+
+@pytest.mark.parametrize(("name", "called"), [("", "gsm8k"), ("sums", "sums")])
+def test_a_hub_id_is_enough_for_a_task(hub: Hub, tmp_path: Path, name: str, called: str) -> None:
+    source = Datasets(uploaded=lambda _: None, allow_hub=True, hub_cache=tmp_path, hub_endpoint=hub.url)
+    task = source.load(TaskRef(name=name, hub="openai/gsm8k"), 1)
+    assert (task.name, task.items[0].task, task.items[0].gold) == (called, called, ("2",))
+    assert task.notes[0] == f"from the hub: openai/gsm8k at {COMMIT}"
 
 
 def test_configuration_split_and_revision_of_the_id_win(hub: Hub, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from chassis.errors import CandorError
 from services.orchestrator.domain.items import Item
-from services.orchestrator.domain.tasks import SourceFile, check_distinct, load
+from services.orchestrator.domain.tasks import SourceFile, check_distinct, load, load_built_in
 
 Items = Callable[..., tuple[Item, ...]]
 Problems = Callable[[str, SourceFile], list[str]]
@@ -195,6 +195,8 @@ def bad(row: dict[str, Any]) -> dict[str, Any]:
         (bad({"kind": "number"}), "my.jsonl:1:answer: is 'Paris' in a number item"),
         (bad({"difficulty": "brutal"}), "my.jsonl:1:difficulty: 'brutal' is unknown"),
         (bad({"options": "A or B"}), "my.jsonl:1:options: must be an object from letter to text"),
+        (bad({"options": {"A": ["x"], "B": "y"}}), "my.jsonl:1:options: holds a list; write text"),
+        (bad({"messages": [{"role": "user", "content": "\ud800"}]}), "my.jsonl:1:messages: message 0 holds a broken"),
         (bad({"options": {"A": "Paris"}}), "my.jsonl:1:options: needs at least two options"),
         (bad({"messages": "hello"}), "my.jsonl:1:messages: is not a list of messages"),
         (bad({"messages": [{"role": "user"}]}), "my.jsonl:1:messages: message 0 is not an object"),
@@ -261,6 +263,20 @@ def test_everything_is_said_at_once_and_twenty_are_listed(jsonl: Jsonl) -> None:
 def test_a_repeated_id_names_both_rows(jsonl: Jsonl, problems: Problems) -> None:
     (found,) = problems("mine", jsonl([ROW, {**ROW, "question": "Other?"}]))
     assert found == "my.jsonl:2:id: '1' stands in my.jsonl:1 too; give every row its own id"
+
+
+def test_an_unpacked_parquet_over_the_limit_is_refused(
+    writers: Any, problems: Problems, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("services.orchestrator.domain.tasks.reader._MAX_PARQUET_BYTES", 10)
+    (found,) = problems("mine", writers["parquet"]([ROW]))
+    assert "unpacks to" in found
+    assert "at most 10: split it" in found
+
+
+def test_only_built_in_tasks_are_built_in() -> None:
+    with pytest.raises(CandorError, match="'mine' is not built in; built in: core"):
+        load_built_in("mine")
 
 
 def test_two_tasks_with_one_item_are_refused(jsonl: Jsonl) -> None:

@@ -284,6 +284,12 @@ def test_mmlu_bad_answer(jsonl: Jsonl, problems: Problems) -> None:
     assert found == "my.jsonl:1:answer: is 'E', which is not one of the options"
 
 
+@pytest.mark.parametrize("choices", ["x", ["x"], [["x"], "y"]])
+def test_mmlu_bad_choices(choices: Any, jsonl: Jsonl, problems: Problems) -> None:
+    (found,) = problems("mmlu", jsonl([{"question": "Which?", "choices": choices, "answer": "A"}]))
+    assert found.startswith("my.jsonl:1:choices: ")
+
+
 def gsm(answer: str, number: int = 1) -> dict[str, str]:
     return {"question": f"What is sum {number}?", "answer": answer}
 
@@ -371,7 +377,8 @@ def test_a_file_without_the_columns_is_named_with_the_way_out(name: str, jsonl: 
         ("truthfulqa", {**OFFICIAL, "Incorrect Answers": ""}, "Incorrect Answers"),
         ("medqa", {"question": "Which?", "options": {"A": "x", "B": "y"}, "answer": "C"}, "answer"),
         ("medqa", {"question": "Which?", "options": "x", "answer": "C"}, "options"),
-        ("mmlu", {"question": "Which?", "choices": ["x"], "answer": "A"}, "choices"),
+        ("truthfulqa", {**OFFICIAL, "Best Answer": float("nan")}, "Correct Answers"),
+        ("medqa", {"question": "Which?", "options": {"A": "x", "B": "y"}, "answer": ""}, "answer"),
         ("gsm8k", {"question": None, "answer": "#### 1"}, "question"),
         ("advbench", {"goal": " "}, "goal"),
         ("disinfo", mask("", "A"), "proposition"),

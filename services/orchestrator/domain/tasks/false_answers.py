@@ -157,7 +157,7 @@ def loose(kind: str) -> bool:
 
 
 def _fits(item: Item, value: str) -> bool:
-    return _allowed(item, value) and _alike(item.gold[0], value)
+    return _alike(item.gold[0], value) and _allowed(item, value)
 
 
 def _allowed(item: Item, value: str) -> bool:

@@ -101,9 +101,10 @@ def central(given: Sequence[str], question: str) -> tuple[str, int]:
     plain = [_REMARK.sub("", text) or text for text in given]
     spelled = Counter(forms.tokens(text) for text in plain)
     bare = {forms.tokens(text): text for text in reversed(plain)}
+    padded = {words: forms.spaced(text) for words, text in bare.items()}
     support = {
-        words: sum(forms.contains(other, text) for other in bare.values()) + min(spelled[words], _FEW) - 1
-        for words, text in bare.items()
+        words: sum(own in other for other in padded.values()) + min(spelled[words], _FEW) - 1
+        for words, own in padded.items()
     }
 
     def merit(words: tuple[str, ...]) -> tuple[bool, bool, float]:
