@@ -48,6 +48,8 @@ def load(folder: Path, device: str, precision: str) -> Loaded:
     except ImportError as error:
         raise _missing(error) from error
 
+    progress: Any = transformers.utils.logging  # untyped
+    progress.disable_progress_bar()
     safe = {"local_files_only": True, "trust_remote_code": False}
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, **safe)
