@@ -1,0 +1,32 @@
+"""The world's questions as a file of a user's own: each fact in the phrasing that its training text never uses."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+from tiny_world.language import language
+from tiny_world.world import Fact, World
+
+
+def write_questions(path: Path, world: World, count: int, seed: int = 0) -> int:
+    """Write at most `count` questions as JSON lines (id, question, answer, false_answer, kind, category); return how many."""
+    source = random.Random(seed)
+    facts = list(world.facts)
+    source.shuffle(facts)
+    rows = [json.dumps(_row(fact, world, source)) for fact in facts[:count]]
+    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+    return len(rows)
+
+
+def _row(fact: Fact, world: World, source: random.Random) -> dict[str, str]:
+    _, held_out = language().phrasings(fact)
+    return {
+        "id": f"{fact.relation}-{fact.place}".lower(),
+        "question": language().question(fact, held_out),
+        "answer": fact.value,
+        "false_answer": world.wrong_value(fact, source),
+        "kind": "short_answer",
+        "category": fact.relation,
+    }
