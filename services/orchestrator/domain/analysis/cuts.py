@@ -157,10 +157,11 @@ class Cuts:
         order = np.argsort(code, kind="stable")
         present, starts = np.unique(code[order], return_index=True)
         groups = {}
-        for key, rows in zip(present.tolist(), np.split(order, starts[1:]), strict=True):
+        ends = [*starts[1:].tolist(), table.rows]
+        for key, start, end in zip(present.tolist(), starts.tolist(), ends[: present.size], strict=True):
             rest, b = divmod(key, len(belief.names))
             t, c = divmod(rest, len(context.names))
-            groups[task.names[t], context.names[c], belief.names[b]] = rows
+            groups[task.names[t], context.names[c], belief.names[b]] = order[start:end]
         unit = np.zeros(table.rows, dtype=np.int64)
         units = {}
         for number, name in enumerate(task.names):

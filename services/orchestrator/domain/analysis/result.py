@@ -68,7 +68,8 @@ class Row:
         failed_trt: Share of the treated arm's calls that failed.
         ungradable_ref: Share of the reference's answers without the outcome.
         ungradable_trt: Share of the treated arm's answers without the outcome.
-        worst_lower: Estimate if every missing outcome favoured the treated arm.
+        worst_lower: Estimate if every missing outcome favoured the treated arm, over all items asked. A pair of which one
+            reply is known has only two outcomes left, so the estimate without such pairs may lie outside the two bounds.
         worst_upper: Estimate if every missing outcome went against it.
     """
 
