@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from services.orchestrator.domain.gate.power import HOPELESS
 from services.orchestrator.domain.gate.result import Progress
+from services.orchestrator.domain.spec import Sampling
 from services.orchestrator.domain.subjects import Subject
+from services.orchestrator.service.power import power_of
 from services.orchestrator.service.run.state import Run
 
 _MANY_CUT = 0.05
@@ -27,7 +30,7 @@ def _scope(run: Run) -> Iterator[str]:
     gates = run.prepared.gating.gates
     if run.row.limit:
         pool = sum(task.items for task in workload.tasks)
-        yield f"a quick look: {len(workload.items):,} of {pool:,} items were asked (--limit)"
+        yield f"a quick look: {len(workload.items):,} of {pool:,} items were asked (--limit){_out_of_reach(run)}"
     if run.row.lineage != run.row.id:
         yield f"replies are those of evaluation {run.row.lineage}, looked at under other gate or report settings"
     for gate, why in gates.dropped:
@@ -35,10 +38,24 @@ def _scope(run: Run) -> Iterator[str]:
     yield from gates.notes
 
 
+def _out_of_reach(run: Run) -> str:
+    """Which gates a quick look can hardly decide."""
+    power = power_of(run.prepared)
+    hopeless = [
+        gate.gate
+        for gate in (power.gates if power else ())
+        if gate.critical and max(gate.pass_if_equal, gate.fail_if_twice_margin) < HOPELESS
+    ]
+    if not hopeless:
+        return ""
+    names = ", ".join(dict.fromkeys(hopeless))
+    return f"; so few cannot conclude on {names}: less than a {HOPELESS:.0%} chance of PASS or FAIL"
+
+
 def _arm(run: Run, subject: Subject) -> Iterator[str]:
     counts = run.teller.counts.arms[subject.name]
     if subject.arm.own_sampling:
-        yield f"{subject.name} is sampled with settings of its own"
+        yield f"{subject.name} is sampled with settings of its own: {_sampling(subject.arm.sampling)}"
     refused = set(subject.found.sampling.omit) - set(subject.arm.sampling.omit)
     if refused:
         yield f"{subject.name} refused {', '.join(sorted(refused))}, so it was not sent"
@@ -48,6 +65,11 @@ def _arm(run: Run, subject: Subject) -> Iterator[str]:
         yield f"{counts.reused:,} replies of {subject.name} were taken from earlier runs (reuse)"
     if subject.draw:
         yield f"{subject.name} is the same subject as an earlier arm: its replies are a second, separate draw"
+
+
+def _sampling(sampling: Sampling) -> str:
+    top_p = "" if sampling.top_p is None else f", top_p {sampling.top_p:g}"
+    return f"temperature {sampling.temperature:g}, {sampling.max_tokens_field} {sampling.max_tokens}{top_p}"
 
 
 def _judge(run: Run, progress: Progress | None) -> Iterator[str]:
