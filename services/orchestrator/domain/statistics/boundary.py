@@ -5,7 +5,6 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 from scipy.special import ndtr
 
 _NODES = 100
@@ -58,6 +57,8 @@ def critical_value(alpha: float, looks: int = 5) -> float:
         return 1.751
     if not 0.0 < alpha <= 0.5:
         raise ValueError(f"alpha must lie above 0 and not above 0.5, not {alpha}")
+    from scipy.optimize import brentq  # needed for other levels only, and slow to import
+
     return float(brentq(lambda bound: crossing_probability(bound, looks) - alpha, -1.0, 9.0, xtol=1e-10))
 
 

@@ -1,0 +1,1 @@
+"""Measurements, not tests: `python -m benchmarks` runs all of them, RESULTS.md says what they found."""

@@ -1,0 +1,1 @@
+"""The processes that `benchmarks.end_to_end` starts and compares."""
