@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -22,9 +23,10 @@ class Database:
 
     Args:
         url: SQLAlchemy URL, for example `sqlite:///DIR/ledger.db` or `postgresql://...`.
+        busy_seconds: How long a writer waits for another process that writes the same SQLite file.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, busy_seconds: float = 10.0) -> None:
         parsed = sa.make_url(url)
         if parsed.drivername in ("postgresql", "postgres"):
             parsed = parsed.set(drivername="postgresql+psycopg")
@@ -35,10 +37,13 @@ class Database:
             threading.RLock() if self.sqlite else contextlib.nullcontext()
         )
         if self.sqlite:
-            sa.event.listen(self.engine, "connect", _sqlite_connect)
+            sa.event.listen(self.engine, "connect", functools.partial(_sqlite_connect, busy_seconds))
             sa.event.listen(self.engine, "begin", _sqlite_begin)
-        with translated():
+        try:
             self._migrate()
+        except CandorError:
+            self.engine.dispose()
+            raise
 
     def close(self) -> None:
         """Close the connections."""
@@ -101,7 +106,11 @@ def translated() -> Iterator[None]:
     """Turn what the database cannot do into a CandorError; anything else is a defect and passes."""
     try:
         yield
-    except (sa.exc.OperationalError, sa.exc.InternalError) as error:
+    except (sa.exc.OperationalError, sa.exc.InternalError, sa.exc.DatabaseError) as error:
+        if isinstance(
+            error, (sa.exc.IntegrityError, sa.exc.ProgrammingError, sa.exc.DataError, sa.exc.NotSupportedError)
+        ):
+            raise  # a defect
         text = str(error.orig).strip()
         if "disk is full" in text or "No space left" in text:
             message = "the disk of the ledger is full; free space and give the same command again"
@@ -111,13 +120,13 @@ def translated() -> Iterator[None]:
         raise CandorError(Reason.LEDGER_LOCKED, "the ledger cannot be used: too many connections wait") from error
 
 
-def _sqlite_connect(connection: Any, _record: object) -> None:
+def _sqlite_connect(busy_seconds: float, connection: Any, _record: object) -> None:
     connection.isolation_level = None  # transactions are begun below, so that writers say so from the start
     cursor = connection.cursor()
     # WAL lets a reader look while a run writes; NORMAL survives the death of the process, which is what we promise.
+    cursor.execute(f"PRAGMA busy_timeout={round(busy_seconds * 1000)}")
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=NORMAL")
-    cursor.execute("PRAGMA busy_timeout=10000")
     cursor.execute("PRAGMA cache_size=-65536")
     cursor.close()
 

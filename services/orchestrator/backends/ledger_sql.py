@@ -23,8 +23,9 @@ class SqlLedger(EvaluationTables, ResponseTables):
     def put_dataset(self, digest: str, filename: str, data: bytes) -> bool:
         """See ports."""
         insert = self.db.insert(t.datasets).values(digest=digest, filename=filename, data=data)
+        fresh = insert.on_conflict_do_nothing().returning(t.datasets.c.digest)
         with self.db.write() as connection:
-            return connection.execute(insert.on_conflict_do_nothing()).rowcount > 0
+            return connection.scalar(fresh) is not None
 
     def dataset(self, digest: str) -> tuple[str, bytes] | None:
         """See ports."""
