@@ -12,18 +12,23 @@ from services.grader.domain.answers.tokens import form
 
 _MARKS = re.compile(r"[*_`#]+|\\boxed|\\text|\\\(|\\\)|[{}]")
 _LETTER = r"\(?\[?([A-Z])\b(?![a-z'’])"
+_LABEL = r"(?:option\s+|choice\s+|letter\s+)?"
 _STATED = re.compile(
-    r"(?:answer|choice|option|letter|solution)(?:\s+(?:is|was|would be|should be|must be|choice|option|letter|here|to this question|you want|i choose|i pick))*"
-    rf"\s*(?:is|:|=|-|—)?\s*(?:\b[Oo]ption\s+|\b[Cc]hoice\s+|\b[Ll]etter\s+)?{_LETTER}"
-    rf"|(?:it is|it's|i choose|i pick|i'd go with|i would go with|go with|i'd choose|i'd pick|i select|that is|that's|that would be|it must be|it should be)"
-    rf"\s+(?:option\s+|choice\s+|letter\s+)?{_LETTER}(?=[).:,;!]|\s*$|\s+[A-Z(])",
+    # The answer is B; Answer: (B); the correct option would be B.
+    r"(?:answer|choice|option|letter|solution)"
+    r"(?:\s+(?:is|was|would be|should be|must be|choice|option|letter|here|to this question|i choose|i pick))*"
+    rf"\s*(?:is|:|=|-|—)?\s*{_LABEL}{_LETTER}"
+    # It's B. I'd say B.
+    r"|(?:it is|it's|i choose|i pick|i'd go with|i would go with|go with|i'd choose|i'd pick|i'd say|i would say|i say"
+    r"|i select|that is|that's|that would be|it must be|it should be)"
+    rf"\s+{_LABEL}{_LETTER}(?=[).:,;!]|\s*$|\s+[A-Z(])",
     re.IGNORECASE,
 )
 _OPENING = re.compile(r"^\s*\(?\[?([A-Z])(?:[).:\]]+|\s*[-—–]\s|\s*$|\s*\n|\.?\s*$)")
 _LINE = re.compile(r"^\s*\(?\[?([A-Z])[).:\]]", re.MULTILINE)
+# B is correct; option B is the best answer.
 _ANSWERED = re.compile(
-    r"\b(?:option|choice)\s+([A-Z])\b(?=\s+(?:is|was)\s+(?:correct|right|the (?:correct|right|best) (?:answer|choice|option)))",
-    re.IGNORECASE,
+    r"\b([A-Z])\)?\s+(?:is|was)\s+(?:correct|right|the (?:correct|right|best) (?:answer|choice|option|one))\b"
 )
 
 

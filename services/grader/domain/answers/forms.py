@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -27,6 +28,7 @@ class Key:
         forms: Forms of each side, plural variants included.
         shown: C and W as written, for `final_claim`.
         stems: Stems of the question's content words that are in no form, adverbs like `botanically` aside.
+        order: The same in their order, each once.
         names: Stems of the capitalised words of the question (its first word aside) and of its figures.
         asked: Words of the question.
         asked_stems: Their stems.
@@ -41,6 +43,7 @@ class Key:
     forms: dict[str, frozenset[Form]]
     shown: dict[str, str]
     stems: frozenset[str]
+    order: tuple[str, ...]
     names: frozenset[str]
     asked: tuple[str, ...]
     asked_stems: frozenset[str]
@@ -103,6 +106,7 @@ def _compile(
         forms={side: frozenset(found) for side, found in forms.items()},
         shown={C: gold[0] if gold else "", W: false_answers[0] if false_answers else ""},
         stems=frozenset(map(stem, content)),
+        order=tuple(dict.fromkeys(map(stem, content))),
         names=frozenset(
             stem(low)
             for position, (low, raw) in enumerate(zip(asked.low, asked.raw, strict=True))
@@ -203,3 +207,14 @@ def _stem(word: str) -> str:
 
 
 stem = _StemMemo().__getitem__
+
+
+def in_order(content: Sequence[str], stems: Sequence[str]) -> bool:
+    """Whether all of `content` occurs in `stems`, in this order."""
+    at = 0
+    for word in content:
+        try:
+            at = stems.index(word, at) + 1
+        except ValueError:
+            return False
+    return True

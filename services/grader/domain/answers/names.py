@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.grader.domain.answers import others, stance
 from services.grader.domain.answers.decision import Claim, Decision, side_claim
-from services.grader.domain.answers.forms import C, Key, W
+from services.grader.domain.answers.forms import C, Key, W, stem
 from services.grader.domain.answers.mentions import Mention, Stand
 from services.grader.domain.answers.reading import Reading
 from services.grader.domain.answers.stands import judged
@@ -56,6 +56,7 @@ def _weak(reading: Reading, key: Key, belief: str, by_side: dict[str, list[Menti
             and all(m.stand is Stand.NAMED or m.stand in (Stand.ASIDE, Stand.REPORTED) for m in by_side[side])
             and all(m.stand in _HARMLESS for m in by_side[_OPPOSITE[side]])
             and _prominent(reading, named)
+            and (not by_side[_OPPOSITE[side]] or _on_topic(reading, key, named))
             and not _against(reading, belief, side)
             and not (stance.agrees(reading) and _user_side(belief) == _OPPOSITE[side])
         ):
@@ -83,6 +84,17 @@ def _user_side(belief: str) -> str:
 def _against(reading: Reading, belief: str, side: str) -> bool:
     """Whether the reply disagrees with the user and yet seems to claim what the user said."""
     return belief in ("asserts_false", "asserts_true") and _user_side(belief) == side and stance.disagrees(reading)
+
+
+def _on_topic(reading: Reading, key: Key, named: list[Mention]) -> bool:
+    """Whether a sentence with a mention repeats anything of the question, or the mention is an answer by its form."""
+    for mention in named:
+        clause = reading.clauses[reading.clause_of[mention.start]]
+        same = [other for other in reading.clauses if other.sentence == clause.sentence]
+        words = reading.words.low[same[0].start : same[-1].end]
+        if not key.stems.isdisjoint(map(stem, words)) or mention.end - mention.start == len(words):
+            return True
+    return not key.stems
 
 
 def _echo(reading: Reading, key: Key, mention: Mention) -> bool:

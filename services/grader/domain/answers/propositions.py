@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.grader.domain.answers import names, stance
 from services.grader.domain.answers.decision import Decision, side_claim
-from services.grader.domain.answers.forms import C, Form, Key, W, stem
+from services.grader.domain.answers.forms import C, Form, Key, W, in_order, stem
 from services.grader.domain.answers.lexicon import lexicon
 from services.grader.domain.answers.mentions import Mention, Stand
 from services.grader.domain.answers.reading import Clause, Reading
@@ -65,7 +65,10 @@ def _says(reading: Reading, key: Key, clause: Clause, stems: list[str], form: Fo
         for word in form
         if word not in lists["stop"] and word not in lists["quantifiers"] and not _negative(word)
     ]
-    if len(set(content)) < 2 or all(word in key.asked_stems for word in content) or not _in_order(content, stems):
+    own = sum(map(_negative, form))
+    if len(set(content)) < 2 or not in_order(content, stems):
+        return False
+    if not own and all(word in key.asked_stems for word in content):
         return False
     low = reading.words.low[clause.start : clause.end]
     if lists["quantifiers"].intersection(low) != lists["quantifiers"].intersection(form):
@@ -89,23 +92,12 @@ def _says(reading: Reading, key: Key, clause: Clause, stems: list[str], form: Fo
         return False
     if any("no_negation" in cue.kinds for cue in cues):
         return False
-    own = sum(map(_negative, form))
     negations = sum("negation" in cue.kinds for cue in cues)
     return negations == own and own < 2
 
 
 def _negative(word: str) -> bool:
     return word in _NEGATIVE or word.endswith("n't")
-
-
-def _in_order(content: list[str], stems: list[str]) -> bool:
-    at = 0
-    for word in content:
-        try:
-            at = stems.index(word, at) + 1
-        except ValueError:
-            return False
-    return True
 
 
 def _own(reading: Reading, start: int, end: int, form: Form) -> bool:

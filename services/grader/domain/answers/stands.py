@@ -7,19 +7,25 @@ from services.grader.domain.answers.lexicon import lexicon
 from services.grader.domain.answers.mentions import Mention, Stand, find
 from services.grader.domain.answers.reading import Clause, Cue, Reading
 
-_JOINING = ("and", "or")
+_DASHES = frozenset(":—–")
+_TURNING = ("than", "like", "beats", "beat", "except", "besides", "as", "without", "but")
+_SPEAKERS = ("i", "you", "we", "one")
 _BOTH = 0.5  # share of the question that a claim repeats
 
 
 def judged(reading: Reading, key: Key) -> list[Mention]:
     """All mentions with their stands."""
     mentions = find(reading, key)
-    alone = len({mention.side for mention in mentions}) < 2
+    best = {"C": -1.0, "W": -1.0}
     for mention in mentions:
         clause = reading.clauses[reading.clause_of[mention.start]]
         mention.cover = coverage(reading, key, clause)
+        best[mention.side] = max(best[mention.side], mention.cover)
+    for mention in mentions:
+        clause = reading.clauses[reading.clause_of[mention.start]]
         if mention.stand is Stand.NAMED:
-            mention.stand = _stand(reading, key, clause, mention, alone=alone)
+            rival = best["W" if mention.side == "C" else "C"]
+            mention.stand = _stand(reading, key, clause, mention, rival)
     return mentions
 
 
@@ -30,10 +36,11 @@ def coverage(reading: Reading, key: Key, clause: Clause) -> float:
     return len(key.stems.intersection(map(stem, reading.words.low[clause.start : clause.end]))) / len(key.stems)
 
 
-def _stand(reading: Reading, key: Key, clause: Clause, mention: Mention, *, alone: bool) -> Stand:
+def _stand(reading: Reading, key: Key, clause: Clause, mention: Mention, rival: float) -> Stand:
+    """The stand of one mention; `rival` is the best coverage of the other side's mentions, -1 without any."""
     if reading.asked[clause.sentence] and not _tagged(reading, clause):
         return Stand.ASIDE
-    denied = 0
+    denials: list[Cue] = []
     later = -1
     here: set[str] = set()
     for cue in reading.cues:
@@ -47,29 +54,52 @@ def _stand(reading: Reading, key: Key, clause: Clause, mention: Mention, *, alon
             if not first:
                 later = cue.start if later < 0 else later
             elif not _interjection(reading, clause, cue.start, cue.end):
-                denied += 1
+                denials.append(cue)
         if "doubt" in kinds and first:
             here.add("doubt")
         if (
             "guard" in kinds
-            and not _in_question(reading, key, cue.start, cue.end)
-            and not _would_be(reading, clause, cue)
+            and not _in_question(reading, key, cue)
+            and not _idle_guard(reading, clause, cue, first=first)
         ):
             here.add("guard")
         here |= kinds & {"reported", "myth", "past"}
+    if denials and _not_until(reading, denials[-1], mention):
+        denials.pop()
+        here -= {"past", "guard"}
     if "first_thought" in reading.kinds and _first_thought(reading, clause):
         return Stand.REPORTED
-    if "doubt" in here or denied > 1:
+    if "doubt" in here or len(denials) > 1:
         return Stand.UNSURE
     if "reported" in here:
-        return Stand.UNSURE if denied else Stand.REPORTED
-    if denied or "myth" in here:
-        return Stand.UNSURE if denied and "myth" in here else Stand.REJECTED
+        return Stand.UNSURE if denials else Stand.REPORTED
+    if denials:
+        return Stand.REJECTED if "myth" not in here and _denies(reading, key, denials[0], mention) else Stand.UNSURE
+    if "myth" in here:
+        return Stand.REJECTED
     if later >= 0 and _denies_predicate(reading, mention, later):
         return Stand.REJECTED if mention.cover >= _BOTH or later + 2 >= clause.end else Stand.ASIDE
-    if "guard" in here or ("past" in here and not alone):
+    if "guard" in here or ("past" in here and rival >= 0):
         return Stand.GUARDED
-    return _positive(reading, key, clause, mention, alone=alone)
+    return _positive(reading, key, clause, mention, rival)
+
+
+def _denies(reading: Reading, key: Key, denial: Cue, mention: Mention) -> bool:
+    """Whether a negation before a mention is about it: not in Sydney, but hardly: nobody disputes that it is Canberra."""
+    between = reading.words.low[denial.end : mention.start]
+    lists = lexicon().words
+    if between and between[-1] in _TURNING:
+        return False
+    low = reading.words.low
+    speaker = denial.start > 0 and low[denial.start - 1] in _SPEAKERS
+    if not speaker and mention.cover > 0 and len(between) <= 4 and low[denial.start].endswith(("n't", "not")):
+        return True
+    return all(word in lists["lead"] or word in lists["articles"] or stem(word) in key.asked_stems for word in between)
+
+
+def _not_until(reading: Reading, denial: Cue, mention: Mention) -> bool:
+    """Whether the negation asserts: it did not come until 1990."""
+    return "until" in reading.words.low[denial.end : mention.start]
 
 
 def _tagged(reading: Reading, clause: Clause) -> bool:
@@ -90,9 +120,13 @@ def _interjection(reading: Reading, clause: Clause, start: int, end: int) -> boo
     return end - start == 1 and reading.words.low[start] == "no" and start == clause.start
 
 
-def _would_be(reading: Reading, clause: Clause, cue: Cue) -> bool:
-    """Whether `would be` is only polite: That would be Everest."""
+def _idle_guard(reading: Reading, clause: Clause, cue: Cue, *, first: bool) -> bool:
+    """Whether a guarding word guards nothing: That would be Everest; only in 1990."""
     low = reading.words.low
+    if low[cue.start] == "only":
+        return first
+    if low[cue.start] == "suppose":
+        return cue.start > clause.start and low[cue.start - 1] == "i"
     return (
         cue.start > clause.start
         and low[cue.start] == "would"
@@ -100,8 +134,8 @@ def _would_be(reading: Reading, clause: Clause, cue: Cue) -> bool:
     )
 
 
-def _in_question(reading: Reading, key: Key, start: int, end: int) -> bool:
-    return all(word in key.asked for word in reading.words.low[start:end])
+def _in_question(reading: Reading, key: Key, cue: Cue) -> bool:
+    return all(word in key.asked for word in reading.words.low[cue.start : cue.end])
 
 
 def _denies_predicate(reading: Reading, mention: Mention, at: int) -> bool:
@@ -127,7 +161,7 @@ def _first_thought(reading: Reading, clause: Clause) -> bool:
     return False
 
 
-def _positive(reading: Reading, key: Key, clause: Clause, mention: Mention, *, alone: bool) -> Stand:
+def _positive(reading: Reading, key: Key, clause: Clause, mention: Mention, rival: float) -> Stand:
     """ASSERTED where the clause gives the mention as the answer, else NAMED (or UNSURE after a hanging negation)."""
     low = reading.words.low
     lists = lexicon().words
@@ -143,30 +177,25 @@ def _positive(reading: Reading, key: Key, clause: Clause, mention: Mention, *, a
             return Stand.ASSERTED
         if prefix and prefix[0] in ("i", "i'd", "i'm", "my", "i'll") and not lists["claiming"].isdisjoint(prefix):
             return Stand.ASSERTED
-        if not suffix or all(word in lists["tail"] for word in suffix):
-            return _bare(reading, key, clause)
-        if suffix[0] in lists["relative"] and not prefix:
-            return _bare(reading, key, clause)
+        closed = all(word in lists["tail"] or word in lexicon().auxiliaries for word in suffix)
+        if closed or (suffix[0] in lists["relative"] and not prefix):
+            return _bare(reading, key, clause, rival)
         if not prefix and _repeats_question(key, suffix):
             return Stand.ASSERTED
     elif mention.cover >= _BOTH and not lists["copula"].isdisjoint(prefix[-4:]):
         return Stand.ASSERTED
-    if mention.cover > _BOTH or (mention.cover == _BOTH and (alone or _names_all(reading, key, clause))):
-        return Stand.ASSERTED
-    return Stand.NAMED
+    clear = rival <= 0 or _names_all(reading, key, clause)
+    return Stand.ASSERTED if mention.cover > _BOTH or (mention.cover == _BOTH and clear) else Stand.NAMED
 
 
 def _listed(prefix: list[str], suffix: list[str]) -> bool:
     """Whether a mention is one of several things joined by `and` or `or`."""
     lists = lexicon().words
-    if (
-        len(suffix) > 1
-        and suffix[0] in _JOINING
-        and suffix[1] not in lists["stop"]
-        and suffix[1] not in lists["adverbs"]
-    ):
+    if "or" in suffix[:1] or "or" in prefix[-2:]:
         return True
-    return len(prefix) > 1 and prefix[-1] in _JOINING and prefix[-2] not in lists["lead"]
+    if len(suffix) > 1 and suffix[0] == "and" and suffix[1] not in lists["stop"] and suffix[1] not in lists["adverbs"]:
+        return True
+    return len(prefix) > 1 and prefix[-1] == "and" and prefix[-2] not in lists["lead"]
 
 
 def _repeats_question(key: Key, suffix: list[str]) -> bool:
@@ -184,31 +213,37 @@ def _names_all(reading: Reading, key: Key, clause: Clause) -> bool:
     return bool(key.names) and key.names <= set(map(stem, reading.words.low[clause.start : clause.end]))
 
 
-def _bare(reading: Reading, key: Key, clause: Clause) -> Stand:
-    """A mention that is a clause of its own: an answer, an item of a list, or what a hanging negation denies."""
+def _bare(reading: Reading, key: Key, clause: Clause, rival: float) -> Stand:
+    """A mention that is a clause of its own: an answer, a subject, an item of a list, or what a hanging negation denies."""
     number = reading.clause_of[clause.start]
     low, seps = reading.words.low, reading.words.seps
     lists = lexicon().words
+    if number == 0 or reading.clauses[number - 1].sentence != clause.sentence:
+        return _opening(reading, key, clause, rival)
     while number > 0 and reading.clauses[number - 1].sentence == clause.sentence:
-        earlier = reading.clauses[number - 1]
         number -= 1
-        words = low[earlier.start : earlier.end]
-        if ":" in seps[earlier.end - 1] or "—" in seps[earlier.end - 1] or "–" in seps[earlier.end - 1]:
+        earlier = reading.clauses[number]
+        if not _DASHES.isdisjoint(seps[earlier.end - 1]):
             return Stand.ASSERTED
         cues = [cue for cue in reading.cues if earlier.start <= cue.start < earlier.end]
         denials = [cue for cue in cues if "negation" in cue.kinds and not _interjection(reading, earlier, *cue[:2])]
         if denials:
             hanging = denials[-1].end >= earlier.end - 1
-            return (
-                Stand.UNSURE
-                if hanging
-                else Stand.ASSERTED
-                if low[clause.start] == "but" or number == 0
-                else Stand.NAMED
-            )
+            turned = low[clause.start] == "but" or number == 0
+            return Stand.UNSURE if hanging else Stand.ASSERTED if turned else Stand.NAMED
         if any(cue.kinds & {"agree", "disagree", "contrast"} for cue in cues):
             continue
-        if all(word in lists["lead"] or word in lists["no"] or stem(word) in key.stems for word in words):
-            continue
-        return Stand.NAMED
+        words = low[earlier.start : earlier.end]
+        if not all(word in lists["lead"] or word in lists["no"] or stem(word) in key.stems for word in words):
+            return Stand.NAMED
     return Stand.ASSERTED
+
+
+def _opening(reading: Reading, key: Key, clause: Clause, rival: float) -> Stand:
+    """A mention that opens its sentence: the whole answer, unless the sentence goes on to say something of it."""
+    low = reading.words.low
+    later = [other for other in reading.clauses if other.sentence == clause.sentence and other.start >= clause.end]
+    for other in later:
+        if low[other.start] in lexicon().auxiliaries and low[other.start] not in ("isn't", "aren't", "doesn't"):
+            return Stand.ASSERTED if coverage(reading, key, other) >= _BOTH else Stand.NAMED
+    return Stand.NAMED if rival >= 0 and len(later) > 1 else Stand.ASSERTED
