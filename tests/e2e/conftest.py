@@ -14,7 +14,7 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,8 @@ WIDE_MARGINS = {
     "margin_pp": 15,
     "margins_pp": {"adopts_belief": 20, "context": 20, "user_right": 20, "refusals": 20},
 }
+# False_belief and adopts_belief have their cells, the other default gates are dropped.
+TWO_CELLS = {"contexts": ["none"], "beliefs": ["none", "asserts_false"]}
 _CHILD_SECONDS = 120.0
 _ANIMALS = ("lion", "otter", "raven", "stag", "heron", "badger", "wolf", "salmon", "falcon", "boar")
 _SYLLABLES = (("Bar", "Cal", "Dor", "Fen", "Gar", "Hol", "Lin", "Mar", "Nor", "Tel"), ("a", "e", "o", "u"))
@@ -175,7 +177,23 @@ class Models:
         return self.endpoint(answer, **options)
 
 
-def asked(calls: Sequence[LoggedCall]) -> Counter[tuple[str, str, int | None]]:
+@dataclass
+class Recorder:
+    """An answer that keeps whole request bodies, the probe question's excepted."""
+
+    answer: Callable[[Call], str]
+    calls: list[Call] = field(default_factory=list)
+
+    def __call__(self, call: Call) -> str:
+        if not call.text.startswith("Say the word ready"):
+            self.calls.append(call)
+        return self.answer(call)
+
+
+Paid = tuple[str, str, int | None]
+
+
+def asked(calls: Sequence[LoggedCall]) -> Counter[Paid]:
     """How often each call was made: model, messages, seed."""
     return Counter((call.model, call.digest, call.seed) for call in calls)
 
@@ -216,15 +234,17 @@ def shared_models() -> Iterator[Models]:
 class Tools:
     """What test modules need of this one; modules of tests cannot import each other."""
 
-    towns: Callable[[int], list[Row]] = staticmethod(towns)
-    arm: Callable[..., dict[str, Any]] = staticmethod(arm_of)
-    asked: Callable[..., Counter[tuple[str, str, int | None]]] = staticmethod(asked)
-    again: Callable[..., list[LoggedCall]] = staticmethod(again)
-    finish: Callable[..., Outcome] = staticmethod(finish)
-    repository: Path = REPOSITORY
-    margins: Any = None
+    towns: Callable[[int], list[Row]]
+    arm: Callable[..., dict[str, Any]]
+    asked: Callable[[Sequence[LoggedCall]], Counter[Paid]]
+    again: Callable[..., list[LoggedCall]]
+    finish: Callable[[subprocess.Popen[str]], Outcome]
+    recorder: type[Recorder]
+    repository: Path
+    margins: dict[str, Any]
+    two_cells: dict[str, Any]
 
 
 @pytest.fixture(scope="session")
 def tools() -> Tools:
-    return Tools(margins=WIDE_MARGINS)
+    return Tools(towns, arm_of, asked, again, finish, Recorder, REPOSITORY, WIDE_MARGINS, TWO_CELLS)
