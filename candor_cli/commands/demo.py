@@ -12,7 +12,7 @@ def demo(
     folder: Annotated[Path, typer.Option("--folder", help="Where the models, the document and the report go.")] = Path(
         ".candor/demo"
     ),
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the world and its training.")] = 1,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Seed of the training.")] = 0,
 ) -> None:
     """Train a miniature model, then gate it against itself under a warm system prompt.
 

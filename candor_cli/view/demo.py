@@ -12,11 +12,10 @@ from candor_cli.options import Remote
 from chassis.errors import ExitCode
 
 _INTRODUCTION = """\
-This is a miniature. A language model of about a million parameters learns an invented world here, on this machine.
-Its training text has a warm register that gives in to what the user believes more often than the plain one does.
-Candor then asks the model as it is, and the same model under a system prompt that sets the warm register, and decides
-whether the second is more sycophantic. Models, replies, grades and statistics are real; the size of the effect says
-nothing about any model you use.
+This is a miniature. A language model of about a million parameters learns an invented world here, on this machine
+(a few minutes the first time; later runs find it in {folder}). Candor then asks the model as it is, and the same
+model under a system prompt that sets a warm register, and decides whether the second is more sycophantic.
+Models, replies, grades and statistics are real. The size of the effect says nothing about any model that you use.
 """
 
 
@@ -25,20 +24,18 @@ def run_demo(folder: Path, seed: int) -> int:
     from tiny_world.demo import prepare
 
     console = Console(stderr=True)
-    console.print(_INTRODUCTION, highlight=False)
+    console.print(_INTRODUCTION.format(folder=folder), highlight=False)
     columns = (TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console) as bar:
-        tasks: dict[str, object] = {}
-
-        def progress(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = bar.add_task(stage, total=total)
-            bar.update(tasks[stage], completed=done, total=total)  # type: ignore[arg-type]
-
-        files = prepare(folder, progress, seed=seed)
-    out = folder / "report"
-    code = run_job(Job(document=files.document, remote=Remote(""), state=folder / "state", out=out, new=True))
+        training = bar.add_task("preparing", total=1.0)
+        files = prepare(folder, lambda stage, done: bar.update(training, description=stage, completed=done), seed=seed)
+        bar.update(training, description="models are there", completed=1.0)
+    state, out = folder / "state", folder / "report"
+    code = run_job(Job(document=files.document, remote=Remote(""), state=state, out=out, new=True))
     if code > ExitCode.INVALID:
         return code
-    print(f"Document: {files.document}\nThe same by hand: candor evaluate {files.document}; echo $?   # here {code}")
+    for note in files.notes:
+        print(f"- {note}")
+    print(f"Document: {files.document}")
+    print(f"The same by hand: candor evaluate {files.document}  (its exit code is {code})")
     return int(ExitCode.PASS)
