@@ -9,6 +9,9 @@ from grpc_status import rpc_status
 
 from chassis.errors import DOMAIN, CandorError, FieldViolation, Reason
 
+# The service has tried these several times itself; channels are told not to multiply that (gRPC retry pushback).
+_TRIED_ENOUGH = frozenset({Reason.ENDPOINT_UNAVAILABLE, Reason.ENDPOINT_TIMEOUT, Reason.RATE_LIMITED})
+_NO_RETRY = ("grpc-retry-pushback-ms", "-1")
 _RETRYABLE_CODES = {grpc.StatusCode.UNAVAILABLE: Reason.SERVICE_UNAVAILABLE}
 
 
@@ -64,7 +67,8 @@ def from_rpc_error(error: grpc.RpcError, service: str = "") -> CandorError:
 async def abort(context: grpc.aio.ServicerContext[object, object], error: CandorError) -> None:
     """End the call with the error's status. Raises grpc.aio.AbortError."""
     status = rpc_status.to_status(to_status(error))
-    await context.abort(status.code, status.details, status.trailing_metadata)
+    metadata = (*status.trailing_metadata, _NO_RETRY) if error.reason in _TRIED_ENOUGH else status.trailing_metadata
+    await context.abort(status.code, status.details, metadata)
 
 
 def _packed(message: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest) -> any_pb2.Any:

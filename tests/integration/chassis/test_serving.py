@@ -172,6 +172,20 @@ async def test_an_unavailable_answer_is_asked_again(service: Build) -> None:
     assert tries == 2
 
 
+async def test_what_a_service_has_tried_itself_is_not_asked_again(service: Build) -> None:
+    tries = 0
+
+    async def fail() -> None:
+        nonlocal tries
+        tries += 1
+        raise CandorError(Reason.ENDPOINT_UNAVAILABLE, "the endpoint is away")
+
+    async with running(service(fail), ServerSettings()) as address:
+        with pytest.raises(CandorError, match="away"):
+            await describe(address)
+    assert tries == 1
+
+
 async def test_a_stream_fails_with_its_error_after_what_came_before(service: Build) -> None:
     tries = 0
 
