@@ -19,7 +19,7 @@ _GRID_STEP = 0.001
 # Most that one item may cost a gambler, and a floor under variances that a plan or a constant sample puts at zero.
 _MOST_LOST = 0.95
 _LEAST_VARIANCE = 1e-9
-_CHUNK = 2_000_000
+_CHUNK = 256
 
 
 def bet(margin: float, variance: ArrayLike, offset: ArrayLike) -> Floats:
@@ -109,21 +109,19 @@ def confidence_sequence(
     d = np.asarray(differences, dtype=np.float64)
     v = np.broadcast_to(np.asarray(variance, dtype=np.float64), d.shape)
     steps = round(1.0 / _GRID_STEP)
-    grid = np.arange(-steps, steps + 1) / steps
-    rows = max(1, _CHUNK // max(1, d.size))
-    kept = []
-    for start in range(0, grid.size, rows):
-        delta = grid[start : start + rows, np.newaxis]
-        stake = bet(margin, v, delta) * (d - delta)
-        best = np.maximum(_peak(stake), _peak(-stake))
-        kept.append(grid[start : start + rows][best < math.log(1.0 / alpha)])
-    left = np.concatenate(kept)
-    if left.size == 0:
-        near = round(float(d.mean()) * steps) / steps
-        return near, near
+    left = np.arange(-steps, steps + 1) / steps
+    limit = math.log(1.0 / alpha)
+    up, down = np.zeros_like(left), np.zeros_like(left)
+    # What is ruled out once stays so: later items are only tried on what is left.
+    for start in range(0, d.size, _CHUNK):
+        part = slice(start, start + _CHUNK)
+        delta = left[:, np.newaxis]
+        stakes = bet(margin, v[part], delta) * (d[part] - delta)
+        above = up[:, np.newaxis] + np.cumsum(np.log1p(stakes), axis=-1)
+        below = down[:, np.newaxis] + np.cumsum(np.log1p(-stakes), axis=-1)
+        kept = np.maximum(above, below).max(axis=-1) < limit
+        left, up, down = left[kept], above[kept, -1], below[kept, -1]
+        if left.size == 0:
+            near = round(float(d.mean()) * steps) / steps
+            return near, near
     return float(left[0]), float(left[-1])
-
-
-def _peak(stakes: Floats) -> Floats:
-    """Largest log wealth that these stakes ever reached, 0 before the first, shape (rows,)."""
-    return np.asarray(np.cumsum(np.log1p(stakes), axis=-1).max(axis=-1, initial=0.0))
