@@ -14,7 +14,7 @@ import grpc
 from candor.orchestrator.v1 import evaluation_pb2, orchestrator_pb2, orchestrator_pb2_grpc
 
 from chassis.clients import stream, translated
-from chassis.errors import CandorError, Reason
+from chassis.errors import CandorError, FieldViolation, Reason
 
 _SERVICE = "orchestrator"
 _CHUNK = 512 * 1024
@@ -32,10 +32,13 @@ class Orchestrator:
 
     async def upload_tasks(self, spec: evaluation_pb2.EvaluationSpec) -> None:
         """Upload the files that tasks name by path, and name them by digest instead."""
-        for task in spec.tasks:
+        for index, task in enumerate(spec.tasks):
             if task.path:
                 path = Path(task.path)
-                task.dataset = await self.upload(path)
+                try:
+                    task.dataset = await self.upload(path)
+                except CandorError as error:
+                    raise _about(error, f"tasks[{index}].path") from error
                 task.name = task.name or path.stem
                 task.path = ""
 
@@ -160,6 +163,12 @@ class Orchestrator:
             with target.open("ab") as file:
                 file.write(chunk.data)
         return names
+
+
+def _about(error: CandorError, field: str) -> CandorError:
+    """An upload's error with the document's field in place of the request's."""
+    violations = tuple(FieldViolation(field, violation.description) for violation in error.violations)
+    return CandorError(error.reason, error.message, violations=violations, metadata=error.metadata)
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from chassis.text import plain
 
 _SECONDS_BETWEEN_LINES = 15.0
+_SAID_AT_THE_END = ("SUCCEEDED", "FAILED", "CANCELLED")  # by the command, as its result
 
 
 class EventView(Protocol):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import asdict
 
-from chassis.errors import CandorError
+from chassis.errors import CandorError, FieldViolation
 from services.orchestrator.domain.spec import Arm, Spec
 from services.orchestrator.domain.subjects import Resolved, Subject, subjects
 from services.orchestrator.ports import EvaluationRow, GraderInfo
@@ -31,7 +31,10 @@ async def identify_arms(world: World, row: EvaluationRow, spec: Spec) -> tuple[S
 
 async def identify_grader(world: World, row: EvaluationRow, spec: Spec) -> GraderInfo:
     """Versions in force now. They are asked for anew by every execution: all grades of a verdict are of one version."""
-    info = await world.grader.info(spec.judge)
+    try:
+        info = await world.grader.info(spec.judge)
+    except CandorError as error:
+        raise _in_words_of_the_document(error, "judge.", "grading.judge.", "judge") from error
     await pin(world, row.id, grader=asdict(info))
     return info
 
@@ -48,8 +51,7 @@ async def resolve(world: World, arm: Arm) -> Resolved:
         identity = await world.inference.describe(arm)
         check = await world.inference.check(arm, arm.sampling)
     except CandorError as error:
-        message = f"arm {arm.name}: {error.message}"
-        raise CandorError(error.reason, message, violations=error.violations, metadata=error.metadata) from error
+        raise _in_words_of_the_document(error, "model.", f"arms.{arm.name}.", f"arm {arm.name}") from error
     return Resolved(
         digest=identity.digest,
         verifiable=identity.verifiable,
@@ -59,3 +61,16 @@ async def resolve(world: World, arm: Arm) -> Resolved:
         reported_model=check.reported_model,
         notes=check.notes,
     )
+
+
+def _in_words_of_the_document(error: CandorError, theirs: str, ours: str, who: str) -> CandorError:
+    """An error of a request, its fields named as the document names them; what names no field names `who`."""
+    of_field = error.message.startswith(theirs)
+    message = ours + error.message.removeprefix(theirs) if of_field else f"{who}: {error.message}"
+    violations = [
+        FieldViolation(ours + found.field.removeprefix(theirs), found.description)
+        if found.field.startswith(theirs)
+        else found
+        for found in error.violations
+    ]
+    return CandorError(error.reason, message, violations=tuple(violations), metadata=error.metadata)
