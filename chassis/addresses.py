@@ -6,6 +6,8 @@ import asyncio
 import ipaddress
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from chassis.errors import CandorError, Reason
 
@@ -35,6 +37,13 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def has_proxy(base_url: str) -> bool:
+    """Whether the environment names a proxy for this URL (HTTP_PROXY, HTTPS_PROXY, NO_PROXY)."""
+    parts = urlsplit(base_url)
+    host = parts.hostname or ""
+    return not is_loopback(host) and parts.scheme in getproxies() and not proxy_bypass(host)
 
 
 def forbidden_name(host: str) -> bool:

@@ -14,7 +14,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from chassis.addresses import Address, Resolver, forbidden_name, is_loopback, not_allowed, resolve, usable
+from chassis.addresses import Address, Resolver, forbidden_name, has_proxy, is_loopback, not_allowed, resolve, usable
 from chassis.errors import CandorError, Reason
 
 
@@ -90,7 +90,10 @@ class Guard:
         host = parts.hostname or ""
         if not self.settings.any_host and not any(_matches(pattern, parts) for pattern in self.settings.allowed_hosts):
             raise not_allowed(host, "is not in allowed_hosts of this server's egress settings", where)
-        await self.addresses(host, where)
+        if forbidden_name(host):
+            raise not_allowed(host, "is a metadata service", where)
+        if not has_proxy(base_url):  # where a proxy is set, it resolves the name, and may be the only one who can
+            await self.addresses(host, where)
 
     async def addresses(self, host: str, where: str = "") -> Sequence[Address]:
         """The addresses of an allowed host, as they are now; asked again for each new connection (DNS rebinding).
@@ -98,8 +101,6 @@ class Guard:
         Raises:
             CandorError: HOST_NOT_ALLOWED, or ENDPOINT_UNAVAILABLE when the name is unknown.
         """
-        if forbidden_name(host):
-            raise not_allowed(host, "is a metadata service", where)
         # Whoever allows a host that says itself that it is this machine means it.
         loopback = self.settings.any_host or is_loopback(host)
         found = await self.resolver(host)

@@ -59,7 +59,7 @@ class Circuit:
 
     def failed(self, error: CandorError, started: float) -> None:
         """Count a failed request that began at `started`; raises EndpointDownError when the circuit is open then."""
-        if error.reason not in HOPELESS:
+        if error.reason not in HOPELESS and not error.metadata.get("lasting"):
             self.answered()
             return
         now = self.clock()

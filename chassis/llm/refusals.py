@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from chassis.errors import CandorError, Reason
 from chassis.llm.values import OMITTABLE, TOKEN_LIMIT_FIELDS, Endpoint
-from chassis.llm.waiting import retry_after_seconds
+from chassis.llm.waiting import asked_wait_seconds
 from chassis.llm.wire import Answer
 from chassis.text import plain, without_secrets
 
@@ -93,18 +93,20 @@ def _later(answer: Answer, said: _Said) -> Refusal:
     """The endpoint may answer later: 429, 408, 5xx."""
     status = answer.status
     spent = said.code == "insufficient_quota"
+    lasting: dict[str, str] = {}
     if status == 429:
         reason = Reason.RATE_LIMITED
         what = "says the quota is used up" if spent else "limits the rate"
+        lasting = {"lasting": "true"} if spent else {}
     elif status in _TIMEOUTS:
         reason, what = Reason.ENDPOINT_TIMEOUT, f"gave up waiting for the model ({status})"
     else:
         reason, what = Reason.ENDPOINT_UNAVAILABLE, f"failed ({status})"
     return Refusal(
-        error=CandorError(reason, f"{said.host} {what}{said.quoted}", metadata=said.metadata(status)),
+        error=CandorError(reason, f"{said.host} {what}{said.quoted}", metadata=said.metadata(status) | lasting),
         retry=not spent,
         overload=True,
-        wait_seconds=retry_after_seconds(answer.headers.get("retry-after")),
+        wait_seconds=asked_wait_seconds(answer.headers),
     )
 
 

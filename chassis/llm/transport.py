@@ -177,9 +177,12 @@ class _Connection(asyncio.Protocol):
                 parts.append(bytes(event.data))
             elif isinstance(event, h11.EndOfMessage):
                 break
+            elif not isinstance(event, h11.InformationalResponse):
+                raise h11.RemoteProtocolError("the server speaks another protocol")
         assert head is not None
         self._more = None
-        if state.our_state is h11.DONE and state.their_state is h11.DONE:
+        surplus, _ = state.trailing_data  # bytes that nobody asked for must not answer the next request
+        if not surplus and state.our_state is h11.DONE and state.their_state is h11.DONE:
             state.start_next_cycle()
         else:
             self.close()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -24,6 +24,12 @@ def retry_after_seconds(value: str | None, now: Callable[[], datetime] = lambda:
             when = when.replace(tzinfo=UTC)
         seconds = (when - now()).total_seconds()
     return seconds if 0 < seconds < float("inf") else 0.0
+
+
+def asked_wait_seconds(headers: Mapping[str, str]) -> float:
+    """Seconds that an answer's headers ask for; `retry-after-ms`, which some servers send, is the finer one."""
+    fine = retry_after_seconds(headers.get("retry-after-ms")) / 1000
+    return fine or retry_after_seconds(headers.get("retry-after"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,13 +7,12 @@ the headers are fixed here. Redirects are not followed: they could leave the all
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
-from chassis.addresses import Resolver, is_loopback, reachable
+from chassis.addresses import Resolver, has_proxy, reachable
 from chassis.errors import CandorError, Reason
 from chassis.llm.values import Endpoint
 from chassis.version import VERSION
@@ -54,7 +53,7 @@ class Http:
 
     def client(self, base_url: str) -> httpx2.AsyncClient:
         """The client for a URL: straight, or through the proxy that the environment names for it."""
-        proxied = _has_proxy(base_url)
+        proxied = has_proxy(base_url)
         if proxied not in self._clients:
             self._clients[proxied] = self._through_proxy() if proxied else self._straight()
         return self._clients[proxied]
@@ -134,17 +133,13 @@ def _sdk_client(endpoint: Endpoint, http: httpx2.AsyncClient) -> Any:
     )
 
 
-def _has_proxy(base_url: str) -> bool:
-    parts = urlsplit(base_url)
-    host = parts.hostname or ""
-    return not is_loopback(host) and parts.scheme in getproxies() and not proxy_bypass(host)
-
-
 def _cause(error: BaseException) -> str:
     """The innermost words about a broken connection."""
     seen: BaseException = error
     while (inner := seen.__cause__ or seen.__context__) is not None:
         seen = inner
-    if isinstance(seen, OSError) and seen.errno and seen.errno > 0:
+    if isinstance(seen, ssl.SSLCertVerificationError):
+        return f"its certificate is not trusted ({seen.verify_message}); set SSL_CERT_FILE to your authority's"
+    if isinstance(seen, OSError) and not isinstance(seen, ssl.SSLError) and seen.errno and seen.errno > 0:
         return os.strerror(seen.errno)
     return str(seen) or type(seen).__name__

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import threading
 import time
 from collections import deque
@@ -44,6 +45,7 @@ class FakeEndpoint:
         wants_max_completion_tokens: bool = False,
         fault: Callable[[Call], Fault | None] = lambda _call: None,
         log: Path | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         self.answer = answer
         self.models = set(models)
@@ -52,10 +54,11 @@ class FakeEndpoint:
         self.refuses = set(refuses)
         self.wants_max_completion_tokens = wants_max_completion_tokens
         self.fault = fault
+        self._tls = tls
         self.most_in_flight = 0
         self._script: deque[Fault | None] = deque()
         self._log = CallLog(log)
-        self._server = HttpServer(self._handle)
+        self._server = HttpServer(self._handle, tls)
         self._released = asyncio.Event()
         self.in_flight = 0
         self._arrived = threading.Condition()
@@ -68,7 +71,8 @@ class FakeEndpoint:
     @property
     def base_url(self) -> str:
         """URL for `endpoint.base_url`."""
-        return f"http://127.0.0.1:{self.port}/v1"
+        scheme = "http" if self._tls is None else "https"
+        return f"{scheme}://127.0.0.1:{self.port}/v1"
 
     @property
     def calls(self) -> list[LoggedCall]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import ssl
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import Future
@@ -48,8 +49,9 @@ Handler = Callable[[Request], Response | Awaitable[Response]]
 class HttpServer:
     """Serves `handler` on a loopback port from a thread of its own. `start` and `stop` may be called from anywhere."""
 
-    def __init__(self, handler: Handler) -> None:
+    def __init__(self, handler: Handler, tls: ssl.SSLContext | None = None) -> None:
         self.port = 0
+        self._tls = tls
         self._handler = handler
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
@@ -90,7 +92,7 @@ class HttpServer:
     async def _listen(self, port: int) -> int:
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: _Connection(self._handler, self._connections), "127.0.0.1", port, backlog=1024
+            lambda: _Connection(self._handler, self._connections), "127.0.0.1", port, backlog=1024, ssl=self._tls
         )
         found: int = self._server.sockets[0].getsockname()[1]
         return found

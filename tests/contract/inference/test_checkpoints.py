@@ -13,6 +13,7 @@ from chassis.egress import Egress, Guard
 from chassis.errors import CandorError, Reason
 from chassis.testing.tiny_checkpoint import make_tiny_checkpoint
 from services.inference.backends.transformers import TransformersBackend
+from services.inference.backends.transformers.engine import Engine, TooLargeError
 from services.inference.domain.model import Checkpoint, ModelSpec, Prompt, Reply, Sampling
 from services.inference.ports import Subject
 
@@ -98,6 +99,48 @@ async def test_a_conversation_that_the_template_refuses_is_its_own_error(checkpo
     assert isinstance(first, CandorError)
     assert "no system role here" in first.message
     assert isinstance(second, Reply)
+
+
+async def test_a_batch_that_does_not_fit_is_asked_again_in_halves(
+    checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prompts = [prompt("q" * (index + 1), index) for index in range(9)]
+    sampling = Sampling(max_tokens=12)
+    async with subject(checkpoint, batch_rows=9) as found:
+        expected = await outcomes(found, prompts, sampling)
+
+    sizes = []
+    run = Engine.run
+
+    def small_memory(self: Engine, rows: Any, *rest: Any) -> None:
+        sizes.append(len(rows))
+        if len(rows) > 2 or any(row.index == 8 for row in rows):
+            raise TooLargeError
+        run(self, rows, *rest)
+
+    monkeypatch.setattr(Engine, "run", small_memory)
+    async with subject(checkpoint, batch_rows=9) as found:
+        *most, last = await outcomes(found, prompts, sampling)
+    assert [texts(one) for one in most] == [texts(one) for one in expected[:8]]
+    assert isinstance(last, CandorError)
+    assert "memory" in last.message
+    assert sizes[:3] == [9, 4, 2]
+
+
+def texts(outcome: Reply | CandorError) -> str:
+    return outcome.text if isinstance(outcome, Reply) else outcome.reason.name
+
+
+async def test_a_model_that_computes_nan_is_an_error_and_not_a_reply(checkpoint: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = Path(shutil.copytree(checkpoint, tmp_path / "nan"))
+    weights = load_file(folder / "model.safetensors")
+    weights["model.norm.weight"] *= float("nan")
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    error = await failure(folder)
+    assert error.reason is Reason.BAD_CHECKPOINT
+    assert "NaN" in error.message
 
 
 async def test_weights_that_are_missing_are_named_and_never_random(checkpoint: Path, tmp_path: Path) -> None:

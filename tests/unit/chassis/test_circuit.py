@@ -68,6 +68,15 @@ def test_a_refused_key_or_model_needs_no_patience(circuit: Circuit, clock: Clock
     assert caught.value.reason is reason
 
 
+def test_a_spent_quota_is_about_every_call(circuit: Circuit, clock: Clock) -> None:
+    spent = CandorError(Reason.RATE_LIMITED, "the quota is used up", metadata={"lasting": "true"})
+    circuit.failed(spent, clock.now)
+    circuit.failed(spent, clock.now)
+    with pytest.raises(EndpointDownError) as caught:
+        circuit.failed(spent, clock.now)
+    assert caught.value.reason is Reason.RATE_LIMITED
+
+
 def test_while_open_one_call_in_a_while_may_try_and_a_success_closes_it(circuit: Circuit, clock: Clock) -> None:
     for _ in range(2):
         circuit.failed(GONE, clock.now)

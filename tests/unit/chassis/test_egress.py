@@ -117,6 +117,21 @@ async def test_on_a_server_a_listed_name_must_not_lead_to_the_server_itself() ->
     await guard(Egress(allowed_hosts=("localhost",)), localhost="127.0.0.1").check_url("http://localhost:8000/v1")
 
 
+async def test_where_a_proxy_resolves_names_the_lists_still_hold(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def resolver(host: str) -> Sequence[Address]:
+        raise AssertionError(f"asked for {host}, which only the proxy knows")
+
+    monkeypatch.setenv("https_proxy", "http://proxy.corp.example:3128")
+    monkeypatch.setenv("no_proxy", "direct.example")
+    checker = Guard(SERVER, resolver)
+    await checker.check_url("https://api.example/v1")
+    assert (await refused(checker, "https://other.example/v1")).reason is Reason.HOST_NOT_ALLOWED
+    embedded = Guard(Egress.embedded(), resolver)
+    assert (await refused(embedded, "https://metadata.google.internal/v1")).reason is Reason.HOST_NOT_ALLOWED
+    with pytest.raises(AssertionError, match="direct"):
+        await embedded.check_url("https://direct.example/v1")
+
+
 async def test_loopback_is_open_in_the_embedded_suite() -> None:
     await guard(Egress.embedded()).check_url("http://127.0.0.1:8000/v1")
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from chassis.llm.waiting import Backoff, retry_after_seconds
+from chassis.llm.waiting import Backoff, asked_wait_seconds, retry_after_seconds
 
 NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 
@@ -27,6 +27,12 @@ NOW = datetime(2026, 11, 24, 12, 0, 0, tzinfo=UTC)
 )
 def test_retry_after_is_read_as_seconds_or_date(value: str | None, seconds: float) -> None:
     assert retry_after_seconds(value, lambda: NOW) == seconds
+
+
+def test_the_finer_header_comes_first() -> None:
+    assert asked_wait_seconds({"retry-after-ms": "250", "retry-after": "1"}) == 0.25
+    assert asked_wait_seconds({"retry-after": "1"}) == 1
+    assert asked_wait_seconds({}) == 0
 
 
 def test_waits_double_up_to_the_longest_and_are_spread() -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from threading import Event
 from typing import TYPE_CHECKING, Any
 
+from chassis.errors import CandorError, Reason
 from services.inference.backends.transformers.drawing import choose, draws
 
 if TYPE_CHECKING:
@@ -36,6 +37,10 @@ class Finished:
     counted: int
     ended: bool
     seconds: float
+
+
+class TooLargeError(Exception):
+    """A batch does not fit into memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,11 +74,20 @@ class Engine:
         emit: Callable[[Finished], None],
         stop: Event,
     ) -> None:
-        """Generate for all rows as one batch; each leaves through `emit` when it ends. `stop` ends it early."""
+        """Generate for all rows as one batch; each leaves through `emit` when it ends. `stop` ends it early.
+
+        Raises:
+            TooLargeError: The device's memory does not hold the batch.
+            CandorError: BAD_CHECKPOINT, when the model computes NaN.
+        """
         import torch
 
-        with torch.inference_mode():
-            self._run(rows, temperature, top_p, emit, stop)
+        try:
+            with torch.inference_mode():
+                self._run(rows, temperature, top_p, emit, stop)
+        except torch.OutOfMemoryError as error:
+            torch.cuda.empty_cache()
+            raise TooLargeError from error
 
     def _run(
         self,
@@ -96,7 +110,10 @@ class Engine:
         while open_rows and not stop.is_set():
             output = self._forward(tokens, mask, positions, cache)
             cache = output.past_key_values
-            chosen = choose(output.logits[:, -1], uniform[live, step], temperature, top_p)
+            logits = output.logits[:, -1]
+            if bool(logits.isnan().any()):
+                raise CandorError(Reason.BAD_CHECKPOINT, "the model computes NaN; try precision float32 or bfloat16")
+            chosen = choose(logits, uniform[live, step], temperature, top_p)
             for place, token in enumerate(chosen.tolist()):
                 number = live[place]
                 if number not in open_rows:
@@ -107,7 +124,8 @@ class Engine:
                     open_rows.discard(number)
                     emit(_finished(rows[number], replies[number], ended=ended, since=start))
             tokens = chosen.unsqueeze(-1)
-            if open_rows and len(open_rows) <= (1 - _COMPACT_AT) * len(live):
+            crowded = len(open_rows) > (1 - _COMPACT_AT) * len(live)
+            if open_rows and not crowded and hasattr(cache, "batch_select_indices"):
                 keep = [place for place, number in enumerate(live) if number in open_rows]
                 kept = torch.tensor(keep, device=tokens.device)
                 cache.batch_select_indices(kept)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from threading import Event
 
 from chassis.errors import CandorError, Reason
 from chassis.llm.reasoning import split_reasoning
 from chassis.text import plain
-from services.inference.backends.transformers.engine import Finished, Row
+from services.inference.backends.transformers.engine import Finished, Row, TooLargeError
 from services.inference.backends.transformers.loading import Loaded
 from services.inference.domain.identity import Identity
 from services.inference.domain.model import Check, Prompt, Reply, Sampling, Usage, conversation
@@ -55,10 +56,22 @@ class CheckpointSubject:
         rows, refused = await loop.run_in_executor(self.worker, self._rows, prompts, sampling)
         for index, error in refused:
             yield index, error
-        lengths = {row.index: len(row.tokens) for row in rows}
-        for start in range(0, len(rows), self.batch_rows):
-            async for done in self._batch(rows[start : start + self.batch_rows], sampling):
-                yield done.index, self._outcome(done, lengths[done.index], sampling)
+        waiting = {row.index: row for row in rows}
+        size = self.batch_rows
+        while waiting:
+            batch = list(waiting.values())[:size]
+            try:
+                async with aclosing(self._batch(batch, sampling)) as finished:
+                    async for done in finished:
+                        row = waiting.pop(done.index)
+                        yield done.index, self._outcome(done, len(row.tokens), sampling)
+            except TooLargeError:
+                # Rows draw from streams of their own, so those that are asked again reply the same.
+                if len(batch) == 1:
+                    (row,) = batch
+                    del waiting[row.index]
+                    yield row.index, _too_large(row)
+                size = max(1, len(batch) // 2)
 
     async def close(self) -> None:
         """See ports: let go of the weights."""
@@ -133,3 +146,8 @@ class CheckpointSubject:
             latency_seconds=done.seconds,
             reported_model=self.name,
         )
+
+
+def _too_large(row: Row) -> CandorError:
+    message = f"a prompt of {len(row.tokens)} tokens does not fit into the device's memory; take a larger one"
+    return CandorError(Reason.CONTEXT_TOO_LONG, message)
