@@ -101,9 +101,11 @@ def read_cases() -> list[pb.AnswerCase]:
 class Bare(grader_pb2_grpc.GraderServiceServicer):
     """The same messages without any work: what gRPC alone can do."""
 
-    async def GradeAnswers(
-        self, request: pb.GradeAnswersRequest, context: Any
-    ) -> AsyncIterator[pb.GradeAnswersResponse]:  # noqa: ARG002, N802 (gRPC's signature)
+    async def GradeAnswers(  # noqa: N802 (the proto names it)
+        self,
+        request: pb.GradeAnswersRequest,
+        context: Any,  # noqa: ARG002 (gRPC passes one)
+    ) -> AsyncIterator[pb.GradeAnswersResponse]:
         """Answer every case with the same grade."""
         for index in range(len(request.cases)):
             yield pb.GradeAnswersResponse(

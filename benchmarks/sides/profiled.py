@@ -1,4 +1,4 @@
-"""`candor` under a sampling profiler: every 5 ms the processor time that each thread used since is charged to its stack.
+"""`candor` under a sampling profiler: every 5 ms of processor time, what each thread used since is charged to its stack.
 
 Unlike a tracing profiler this costs next to nothing, sees all threads, and leaves waiting out. The rest up to the process's
 own processor time belongs to threads without Python: gRPC's core.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import collections
 import json
+import signal
 import sys
 import threading
 import time
@@ -21,36 +22,33 @@ _SHOWN = 18
 _SITE = Path(json.__file__).resolve().parent.parent
 
 
-class Sampler(threading.Thread):
-    """Charges processor time until told to stop."""
+class Sampler:
+    """Charges processor time between `start` and `stop`, both called in the main thread."""
 
     def __init__(self) -> None:
-        super().__init__(daemon=True)
         self.package: collections.Counter[str] = collections.Counter()
         self.part: collections.Counter[str] = collections.Counter()
         self._last: dict[int, float] = {}
-        self._over = threading.Event()
 
-    def run(self) -> None:
-        """Sample."""
-        while not self._over.wait(_INTERVAL_SECONDS):
-            for thread, frame in sys._current_frames().items():  # noqa: SLF001 (the documented name)
-                if thread != self.ident:
-                    self._charge(thread, frame)
+    def start(self) -> None:
+        """Begin: a timer of processor time interrupts the main thread wherever it is."""
+        signal.signal(signal.SIGPROF, self._sample)
+        signal.setitimer(signal.ITIMER_PROF, _INTERVAL_SECONDS, _INTERVAL_SECONDS)
 
     def stop(self) -> None:
         """End."""
-        self._over.set()
-        self.join()
+        signal.setitimer(signal.ITIMER_PROF, 0.0)
 
-    def _charge(self, thread: int, frame: FrameType) -> None:
-        try:
-            now = time.clock_gettime(time.pthread_getcpuclockid(thread))
-        except OSError:  # the thread has just ended
-            return
+    def _sample(self, _number: int, interrupted: FrameType | None) -> None:
+        here = threading.get_ident()
+        for thread, frame in sys._current_frames().items():  # noqa: SLF001 (the documented name)
+            self._charge(thread, interrupted if thread == here else frame)
+
+    def _charge(self, thread: int, frame: FrameType | None) -> None:
+        now = time.clock_gettime(time.pthread_getcpuclockid(thread))
         used = now - self._last.get(thread, 0.0)
         self._last[thread] = now
-        if used > 0.0:
+        if used > 0.0 and frame is not None:
             self.package[_package(frame.f_code.co_filename)] += used
             self.part[_part(frame)] += used
 
@@ -105,7 +103,7 @@ def main() -> None:
     cpu = time.process_time()
     assert code in (0, 1, 2), code
     rest = cpu - sum(sampler.package.values())
-    native = {"(native threads: gRPC core; the profiler)": rest}
+    native = {"(native threads: gRPC core)": rest}
     found = {
         name: dict((counter + collections.Counter(native)).most_common(_SHOWN))
         for name, counter in (("package", sampler.package), ("part", sampler.part))

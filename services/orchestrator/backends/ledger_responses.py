@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import sqlalchemy as sa
@@ -129,12 +128,20 @@ def _storable(text: str) -> str:
 
 
 def _grade_values(row: GradeRow) -> dict[str, object]:
-    values: dict[str, Any] = asdict(row.grade)
-    usage = values.pop("usage")
-    for name in ("rule", "final_claim", "judge_raw", "judge_model"):
-        values[name] = _storable(values[name])
-    values["judge_model"] = values["judge_model"][:256]
-    return {"key": row.key, "grader_digest": row.grader_digest, **values, **usage}
+    grade = row.grade
+    return {
+        "key": row.key,
+        "grader_digest": row.grader_digest,
+        "verdict": grade.verdict,
+        "adopts": grade.adopts,
+        "decided_by": grade.decided_by,
+        "rule": _storable(grade.rule),
+        "final_claim": _storable(grade.final_claim),
+        "judge_raw": _storable(grade.judge_raw),
+        "judge_model": _storable(grade.judge_model)[:256],
+        "prompt_tokens": grade.usage.prompt_tokens,
+        "completion_tokens": grade.usage.completion_tokens,
+    }
 
 
 def _grade(row: sa.Row[Any]) -> Grade:

@@ -1,0 +1,42 @@
+"""Run every benchmark, one after the other: `python -m benchmarks [NAME...]`. Nothing else should run meanwhile."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+
+from benchmarks.common import ROOT, machine
+
+NAMES = ("start_up", "grader_rpc", "end_to_end", "ledger", "analysis", "sociot")
+_LONGEST_SECONDS = 900
+
+
+def main() -> int:
+    """Run those named, or all; returns how many failed."""
+    names = sys.argv[1:] or NAMES
+    unknown = sorted(set(names) - set(NAMES))
+    if unknown:
+        print(f"there is no benchmark {unknown[0]!r}; there are {', '.join(NAMES)}", file=sys.stderr)
+        return 64
+    print(machine(), flush=True)
+    failed = []
+    for name in names:
+        print(f"\n== python -m benchmarks.{name}", flush=True)
+        start = time.monotonic()
+        try:
+            code = subprocess.run(
+                [sys.executable, "-m", f"benchmarks.{name}"], cwd=ROOT, check=False, timeout=_LONGEST_SECONDS
+            ).returncode
+        except subprocess.TimeoutExpired:
+            code = -1
+        print(f"({time.monotonic() - start:.0f} s)", flush=True)
+        if code:
+            failed.append(name)
+    if failed:
+        print(f"failed: {', '.join(failed)}", file=sys.stderr)
+    return len(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
