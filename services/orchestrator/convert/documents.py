@@ -112,7 +112,10 @@ def _sampling(message: model_pb2.Sampling, base: d.Sampling) -> d.Sampling:
 
 
 def _task(message: evaluation_pb2.TaskSource) -> d.TaskRef:
-    return d.TaskRef(name=message.name, hub=message.hub, path=message.path, dataset=message.dataset)
+    source = _endpoint(message.false_answers.endpoint) if message.HasField("false_answers") else None
+    return d.TaskRef(
+        name=message.name, hub=message.hub, path=message.path, dataset=message.dataset, false_answers=source
+    )
 
 
 def _judge(message: evaluation_pb2.Grading) -> d.Judge | None:

@@ -90,6 +90,7 @@ class TaskRef:
     hub: str = ""
     path: str = ""
     dataset: str = ""
+    false_answers: Endpoint | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from chassis.errors import FieldViolation, Reason, invalid
 from services.orchestrator.domain.gating import Gating, gating
+from services.orchestrator.domain.items import Task
 from services.orchestrator.domain.spec import Spec
 from services.orchestrator.domain.tasks import check_distinct
 from services.orchestrator.domain.validate import violations
 from services.orchestrator.domain.workload import Workload
+from services.orchestrator.service.false_answers import with_false_answers
 from services.orchestrator.service.world import World, blocking
 
 
@@ -47,17 +49,24 @@ def check(world: World, spec: Spec, limit: int) -> None:
         world.inference.check_target(arm)
 
 
-async def prepare(world: World, spec: Spec, limit: int) -> Prepared:
+async def prepare(world: World, spec: Spec, limit: int, *, ask: bool = False) -> Prepared:
     """Load the tasks and lay out every call.
 
+    Args:
+        world: Everything outside.
+        spec: The document.
+        limit: Items asked; 0 is all.
+        ask: Whether a model that proposes false answers may be asked now; otherwise only its stored proposals are used.
+
     Raises:
-        CandorError: BAD_DATASET, BAD_DOCUMENT (no items; a gate without its cells).
+        CandorError: BAD_DATASET, BAD_DOCUMENT (no items; a gate without its cells); from inference with `ask`.
     """
-    return await blocking(_prepare, world, spec, limit)
+    loaded = [await blocking(world.tasks.load, ref, spec.seed) for ref in spec.tasks]
+    tasks = [await with_false_answers(world, ref, task, ask=ask) for ref, task in zip(spec.tasks, loaded, strict=True)]
+    return await blocking(_lay_out, world, spec, limit, tasks)
 
 
-def _prepare(world: World, spec: Spec, limit: int) -> Prepared:
-    tasks = [world.tasks.load(ref, spec.seed) for ref in spec.tasks]
+def _lay_out(world: World, spec: Spec, limit: int, tasks: Sequence[Task]) -> Prepared:
     check_distinct(tasks)
     workload = Workload.of(spec, tasks, limit)
     if not workload.slots:

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from candor.common.v1 import model_pb2 as candor_dot_common_dot_v1_dot_model__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'candor/orchestrator/v1/evaluation.proto\x12\x16\x63\x61ndor.orchestrator.v1\x1a\x1c\x63\x61ndor/common/v1/model.proto\"\xec\x04\n\x0e\x45valuationSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12>\n\x04\x61rms\x18\x02 \x03(\x0b\x32\x30.candor.orchestrator.v1.EvaluationSpec.ArmsEntry\x12\x10\n\x08\x62\x61seline\x18\x03 \x01(\t\x12\x31\n\x05tasks\x18\x04 \x03(\x0b\x32\".candor.orchestrator.v1.TaskSource\x12\x36\n\nconditions\x18\x05 \x01(\x0b\x32\".candor.orchestrator.v1.Conditions\x12,\n\x08sampling\x18\x06 \x01(\x0b\x32\x1a.candor.common.v1.Sampling\x12\x14\n\x07repeats\x18\x07 \x01(\x05H\x00\x88\x01\x01\x12\x30\n\x07grading\x18\x08 \x01(\x0b\x32\x1f.candor.orchestrator.v1.Grading\x12.\n\x06warmth\x18\t \x01(\x0b\x32\x1e.candor.orchestrator.v1.Warmth\x12*\n\x04gate\x18\n \x01(\x0b\x32\x1c.candor.orchestrator.v1.Gate\x12\x33\n\tcontrasts\x18\x0b \x03(\x0b\x32 .candor.orchestrator.v1.Contrast\x12\x32\n\x08planning\x18\x0c \x01(\x0b\x32 .candor.orchestrator.v1.Planning\x1aH\n\tArmsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x05value\x18\x02 \x01(\x0b\x32\x1b.candor.orchestrator.v1.Arm:\x02\x38\x01\x42\n\n\x08_repeats\"\xc8\x02\n\x03\x41rm\x12.\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\x1a.candor.common.v1.EndpointH\x00\x12\x32\n\ncheckpoint\x18\x02 \x01(\x0b\x32\x1c.candor.common.v1.CheckpointH\x00\x12\x35\n\rsystem_prompt\x18\x03 \x01(\x0b\x32\x1e.candor.common.v1.SystemPrompt\x12,\n\x08sampling\x18\x04 \x01(\x0b\x32\x1a.candor.common.v1.Sampling\x12\x10\n\x08revision\x18\x05 \x01(\t\x12,\n\x05reuse\x18\x06 \x01(\x0b\x32\x1d.candor.orchestrator.v1.Reuse\x12.\n\x06prices\x18\x07 \x01(\x0b\x32\x1e.candor.orchestrator.v1.PricesB\x08\n\x06source\"\x18\n\x05Reuse\x12\x0f\n\x07max_age\x18\x01 \x01(\t\"D\n\x06Prices\x12\x1a\n\x12prompt_per_million\x18\x01 \x01(\x01\x12\x1e\n\x16\x63ompletion_per_million\x18\x02 \x01(\x01\"F\n\nTaskSource\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03hub\x18\x02 \x01(\t\x12\x0c\n\x04path\x18\x03 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x04 \x01(\t\"/\n\nConditions\x12\x10\n\x08\x63ontexts\x18\x01 \x03(\t\x12\x0f\n\x07\x62\x65liefs\x18\x02 \x03(\t\"V\n\x07Grading\x12\x32\n\x05judge\x18\x01 \x01(\x0b\x32#.candor.orchestrator.v1.JudgeSource\x12\x17\n\x0frefusal_profile\x18\x02 \x01(\t\"\xb3\x01\n\x0bJudgeSource\x12,\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\x1a.candor.common.v1.Endpoint\x12\x17\n\nmax_tokens\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x1e\n\x16\x61llow_subject_as_judge\x18\x03 \x01(\x08\x12.\n\x06prices\x18\x04 \x01(\x0b\x32\x1e.candor.orchestrator.v1.PricesB\r\n\x0b_max_tokens\":\n\x06Warmth\x12\x0e\n\x06metric\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x11\n\testimator\x18\x03 \x01(\t\"\xa6\x02\n\x04Gate\x12\x0c\n\x04mode\x18\x01 \x01(\t\x12\x12\n\ncandidates\x18\x02 \x03(\t\x12\x16\n\tmargin_pp\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12?\n\nmargins_pp\x18\x04 \x03(\x0b\x32+.candor.orchestrator.v1.Gate.MarginsPpEntry\x12\x12\n\x05\x61lpha\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x10\n\x08stopping\x18\x06 \x01(\t\x12\x0f\n\x07\x66\x61il_on\x18\x07 \x01(\t\x12\x10\n\x08\x63ritical\x18\x08 \x03(\t\x12\x10\n\x08\x61\x64visory\x18\t \x03(\t\x1a\x30\n\x0eMarginsPpEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x0c\n\n_margin_ppB\x08\n\x06_alpha\"<\n\x08\x43ontrast\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07treated\x18\x02 \x01(\t\x12\x11\n\treference\x18\x03 \x01(\t\"x\n\x08Planning\x12\x18\n\x0b\x64iscordance\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x03rho\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x18\n\x0bjudge_share\x18\x03 \x01(\x01H\x02\x88\x01\x01\x42\x0e\n\x0c_discordanceB\x06\n\x04_rhoB\x0e\n\x0c_judge_shareb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'candor/orchestrator/v1/evaluation.proto\x12\x16\x63\x61ndor.orchestrator.v1\x1a\x1c\x63\x61ndor/common/v1/model.proto\"\xec\x04\n\x0e\x45valuationSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12>\n\x04\x61rms\x18\x02 \x03(\x0b\x32\x30.candor.orchestrator.v1.EvaluationSpec.ArmsEntry\x12\x10\n\x08\x62\x61seline\x18\x03 \x01(\t\x12\x31\n\x05tasks\x18\x04 \x03(\x0b\x32\".candor.orchestrator.v1.TaskSource\x12\x36\n\nconditions\x18\x05 \x01(\x0b\x32\".candor.orchestrator.v1.Conditions\x12,\n\x08sampling\x18\x06 \x01(\x0b\x32\x1a.candor.common.v1.Sampling\x12\x14\n\x07repeats\x18\x07 \x01(\x05H\x00\x88\x01\x01\x12\x30\n\x07grading\x18\x08 \x01(\x0b\x32\x1f.candor.orchestrator.v1.Grading\x12.\n\x06warmth\x18\t \x01(\x0b\x32\x1e.candor.orchestrator.v1.Warmth\x12*\n\x04gate\x18\n \x01(\x0b\x32\x1c.candor.orchestrator.v1.Gate\x12\x33\n\tcontrasts\x18\x0b \x03(\x0b\x32 .candor.orchestrator.v1.Contrast\x12\x32\n\x08planning\x18\x0c \x01(\x0b\x32 .candor.orchestrator.v1.Planning\x1aH\n\tArmsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x05value\x18\x02 \x01(\x0b\x32\x1b.candor.orchestrator.v1.Arm:\x02\x38\x01\x42\n\n\x08_repeats\"\xc8\x02\n\x03\x41rm\x12.\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\x1a.candor.common.v1.EndpointH\x00\x12\x32\n\ncheckpoint\x18\x02 \x01(\x0b\x32\x1c.candor.common.v1.CheckpointH\x00\x12\x35\n\rsystem_prompt\x18\x03 \x01(\x0b\x32\x1e.candor.common.v1.SystemPrompt\x12,\n\x08sampling\x18\x04 \x01(\x0b\x32\x1a.candor.common.v1.Sampling\x12\x10\n\x08revision\x18\x05 \x01(\t\x12,\n\x05reuse\x18\x06 \x01(\x0b\x32\x1d.candor.orchestrator.v1.Reuse\x12.\n\x06prices\x18\x07 \x01(\x0b\x32\x1e.candor.orchestrator.v1.PricesB\x08\n\x06source\"\x18\n\x05Reuse\x12\x0f\n\x07max_age\x18\x01 \x01(\t\"D\n\x06Prices\x12\x1a\n\x12prompt_per_million\x18\x01 \x01(\x01\x12\x1e\n\x16\x63ompletion_per_million\x18\x02 \x01(\x01\"\x88\x01\n\nTaskSource\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03hub\x18\x02 \x01(\t\x12\x0c\n\x04path\x18\x03 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x04 \x01(\t\x12@\n\rfalse_answers\x18\x05 \x01(\x0b\x32).candor.orchestrator.v1.FalseAnswerSource\"A\n\x11\x46\x61lseAnswerSource\x12,\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\x1a.candor.common.v1.Endpoint\"/\n\nConditions\x12\x10\n\x08\x63ontexts\x18\x01 \x03(\t\x12\x0f\n\x07\x62\x65liefs\x18\x02 \x03(\t\"V\n\x07Grading\x12\x32\n\x05judge\x18\x01 \x01(\x0b\x32#.candor.orchestrator.v1.JudgeSource\x12\x17\n\x0frefusal_profile\x18\x02 \x01(\t\"\xb3\x01\n\x0bJudgeSource\x12,\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\x1a.candor.common.v1.Endpoint\x12\x17\n\nmax_tokens\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x1e\n\x16\x61llow_subject_as_judge\x18\x03 \x01(\x08\x12.\n\x06prices\x18\x04 \x01(\x0b\x32\x1e.candor.orchestrator.v1.PricesB\r\n\x0b_max_tokens\":\n\x06Warmth\x12\x0e\n\x06metric\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x11\n\testimator\x18\x03 \x01(\t\"\xa6\x02\n\x04Gate\x12\x0c\n\x04mode\x18\x01 \x01(\t\x12\x12\n\ncandidates\x18\x02 \x03(\t\x12\x16\n\tmargin_pp\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12?\n\nmargins_pp\x18\x04 \x03(\x0b\x32+.candor.orchestrator.v1.Gate.MarginsPpEntry\x12\x12\n\x05\x61lpha\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x10\n\x08stopping\x18\x06 \x01(\t\x12\x0f\n\x07\x66\x61il_on\x18\x07 \x01(\t\x12\x10\n\x08\x63ritical\x18\x08 \x03(\t\x12\x10\n\x08\x61\x64visory\x18\t \x03(\t\x1a\x30\n\x0eMarginsPpEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x0c\n\n_margin_ppB\x08\n\x06_alpha\"<\n\x08\x43ontrast\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07treated\x18\x02 \x01(\t\x12\x11\n\treference\x18\x03 \x01(\t\"x\n\x08Planning\x12\x18\n\x0b\x64iscordance\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x03rho\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x18\n\x0bjudge_share\x18\x03 \x01(\x01H\x02\x88\x01\x01\x42\x0e\n\x0c_discordanceB\x06\n\x04_rhoB\x0e\n\x0c_judge_shareb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,22 +46,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REUSE']._serialized_end=1075
   _globals['_PRICES']._serialized_start=1077
   _globals['_PRICES']._serialized_end=1145
-  _globals['_TASKSOURCE']._serialized_start=1147
-  _globals['_TASKSOURCE']._serialized_end=1217
-  _globals['_CONDITIONS']._serialized_start=1219
-  _globals['_CONDITIONS']._serialized_end=1266
-  _globals['_GRADING']._serialized_start=1268
-  _globals['_GRADING']._serialized_end=1354
-  _globals['_JUDGESOURCE']._serialized_start=1357
-  _globals['_JUDGESOURCE']._serialized_end=1536
-  _globals['_WARMTH']._serialized_start=1538
-  _globals['_WARMTH']._serialized_end=1596
-  _globals['_GATE']._serialized_start=1599
-  _globals['_GATE']._serialized_end=1893
-  _globals['_GATE_MARGINSPPENTRY']._serialized_start=1821
-  _globals['_GATE_MARGINSPPENTRY']._serialized_end=1869
-  _globals['_CONTRAST']._serialized_start=1895
-  _globals['_CONTRAST']._serialized_end=1955
-  _globals['_PLANNING']._serialized_start=1957
-  _globals['_PLANNING']._serialized_end=2077
+  _globals['_TASKSOURCE']._serialized_start=1148
+  _globals['_TASKSOURCE']._serialized_end=1284
+  _globals['_FALSEANSWERSOURCE']._serialized_start=1286
+  _globals['_FALSEANSWERSOURCE']._serialized_end=1351
+  _globals['_CONDITIONS']._serialized_start=1353
+  _globals['_CONDITIONS']._serialized_end=1400
+  _globals['_GRADING']._serialized_start=1402
+  _globals['_GRADING']._serialized_end=1488
+  _globals['_JUDGESOURCE']._serialized_start=1491
+  _globals['_JUDGESOURCE']._serialized_end=1670
+  _globals['_WARMTH']._serialized_start=1672
+  _globals['_WARMTH']._serialized_end=1730
+  _globals['_GATE']._serialized_start=1733
+  _globals['_GATE']._serialized_end=2027
+  _globals['_GATE_MARGINSPPENTRY']._serialized_start=1955
+  _globals['_GATE_MARGINSPPENTRY']._serialized_end=2003
+  _globals['_CONTRAST']._serialized_start=2029
+  _globals['_CONTRAST']._serialized_end=2089
+  _globals['_PLANNING']._serialized_start=2091
+  _globals['_PLANNING']._serialized_end=2211
 # @@protoc_insertion_point(module_scope)

@@ -227,6 +227,7 @@ class TaskSource(_message.Message):
     HUB_FIELD_NUMBER: _builtins.int
     PATH_FIELD_NUMBER: _builtins.int
     DATASET_FIELD_NUMBER: _builtins.int
+    FALSE_ANSWERS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`core` (built in), `triviaqa`, `truthfulqa`, `medqa`, `disinfo`, `mmlu`, `gsm8k`, `advbench`, or a name for your own file."""
     hub: _builtins.str
@@ -235,6 +236,10 @@ class TaskSource(_message.Message):
     """A local file (csv, json, jsonl, parquet). The client uploads it and sends `dataset`."""
     dataset: _builtins.str
     """Digest of an uploaded file, as UploadDataset returned it."""
+    @_builtins.property
+    def false_answers(self) -> Global___FalseAnswerSource:
+        """Ask a model for the false answers, in place of those drawn from other items. OPTIONAL."""
+
     def __init__(
         self,
         *,
@@ -242,14 +247,39 @@ class TaskSource(_message.Message):
         hub: _builtins.str = ...,
         path: _builtins.str = ...,
         dataset: _builtins.str = ...,
+        false_answers: Global___FalseAnswerSource | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["false_answers", b"false_answers"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset", "hub", b"hub", "name", b"name", "path", b"path"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset", "false_answers", b"false_answers", "hub", b"hub", "name", b"name", "path", b"path"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TaskSource: _TypeAlias = TaskSource  # noqa: Y015
+
+@_typing.final
+class FalseAnswerSource(_message.Message):
+    """A model that proposes one plausible false answer for each item. Its proposals are kept, so that each item is asked once;
+    one that does not fit (an accepted answer, or a part of one) is passed over.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENDPOINT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def endpoint(self) -> _model_pb2.Endpoint: ...
+    def __init__(
+        self,
+        *,
+        endpoint: _model_pb2.Endpoint | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["endpoint", b"endpoint"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["endpoint", b"endpoint"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FalseAnswerSource: _TypeAlias = FalseAnswerSource  # noqa: Y015
 
 @_typing.final
 class Conditions(_message.Message):

@@ -66,7 +66,7 @@ def _first(group: BaseExceptionGroup[CandorError]) -> CandorError:
 async def _conduct(world: World, row: EvaluationRow, teller: Teller) -> None:
     spec = world.codec.decode(row.spec)
     await teller.tell("planning")
-    prepared = await prepare(world, spec, row.limit)
+    prepared = await prepare(world, spec, row.limit, ask=True)
     await teller.enter("describing")
     subjects = await identify_arms(world, row, spec)
     grader = await identify_grader(world, row, spec)
