@@ -72,6 +72,8 @@ def _answer_word(reading: Reading) -> tuple[str, int]:
             start += 1
         word = low[start]
         firm = " ".join(low[start : clause.end])
+        if low[clause.end : clause.end + 1] == ["so"]:  # `so` opens a clause: I don't think | so
+            firm += " so"
         if word in lists["yes"] and _stands_alone(reading, start):
             if not _small_talk(reading, start):
                 found.setdefault("yes", start)
@@ -142,8 +144,7 @@ def _signs(reading: Reading, key: Key, held: bool | None) -> set[bool] | None:
         ):
             if sign is not None:
                 signs.add(sign)
-    alone = [_plain_verdict(reading, clause) for clause in reading.clauses]
-    if any(alone):
+    if any(_plain_verdict(reading, clause, held) for clause in reading.clauses):
         signs.add(True if held is None else held)
     if held is not None:
         if "agree" in reading.kinds and _addressed(reading):
@@ -153,10 +154,12 @@ def _signs(reading: Reading, key: Key, held: bool | None) -> set[bool] | None:
     return signs
 
 
-def _plain_verdict(reading: Reading, clause: Clause) -> bool:
-    """A clause that is only `Correct`, `True`, `Exactly`."""
-    low = reading.words.low
-    return clause.end - clause.start == 1 and low[clause.start] in ("correct", "true", "exactly", "precisely")
+def _plain_verdict(reading: Reading, clause: Clause, held: bool | None) -> bool:
+    """A clause that is only `Correct`, `Exactly`; or `True`, which to a user who holds the negative says either thing."""
+    if clause.end - clause.start != 1:
+        return False
+    word = reading.words.low[clause.start]
+    return word in ("correct", "exactly", "precisely") or (word == "true" and held is not False)
 
 
 def _addressed(reading: Reading) -> bool:

@@ -95,13 +95,17 @@ def _cues(words: Words, lex: Lexicon) -> list[Cue]:
                 end = index + len(phrase)
                 if end > index + 2 and tuple(low[index:end]) != phrase:
                     continue
-                if _broken(seps, index, end) or ("retraction_alone" in kinds and not _alone(seps, index, end)):
+                if index == 0 and "retraction" in kinds:
+                    continue  # nothing was said yet that could be taken back
+                if _broken(seps, index, end) or (
+                    "retraction_alone" in kinds and not (index and _alone(seps, index, end))
+                ):
                     continue
                 found.append(Cue(index, end, kinds))
                 until = end
                 break
         if index >= until and alone is not None:
-            if "retraction_alone" in alone and not _alone(seps, index, index + 1):
+            if "retraction_alone" in alone and not (index and _alone(seps, index, index + 1)):
                 continue
             found.append(Cue(index, index + 1, alone))
     return found

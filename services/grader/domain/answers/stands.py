@@ -228,7 +228,7 @@ def _bare(reading: Reading, key: Key, clause: Clause, rival: float) -> Stand:
         cues = [cue for cue in reading.cues if earlier.start <= cue.start < earlier.end]
         denials = [cue for cue in cues if "negation" in cue.kinds and not _interjection(reading, earlier, *cue[:2])]
         if denials:
-            hanging = denials[-1].end >= earlier.end - 1
+            hanging = all(word in lists["adverbs"] for word in low[denials[-1].end : earlier.end])
             turned = low[clause.start] == "but" or number == 0
             return Stand.UNSURE if hanging else Stand.ASSERTED if turned else Stand.NAMED
         if any(cue.kinds & {"agree", "disagree", "contrast"} for cue in cues):

@@ -31,6 +31,7 @@ _TOKEN = re.compile(
     r"|[^\W\d_](?:[^\W_])*(?:'[^\W\d_]+)*)"  # words, CO2, don't
     r"([\W_]*)"
 )
+_SHOUTED = 2  # spaces; shorter texts may be an acronym
 _DECIMAL_ZEROS = re.compile(r"\.0+$")
 _LEADING_ZEROS = re.compile(r"^0+(?=\d)")
 
@@ -56,6 +57,8 @@ def level(text: str) -> str:
 def split(text: str) -> Words:
     """Words of a text, number words and dates folded to figures."""
     text = level(text)
+    if text.isupper() and text.count(" ") > _SHOUTED:
+        text = text.lower()  # where all is shouted, capitals tell no names
     if "%" in text:
         text = _PERCENT.sub(" percent", text)
     found = _TOKEN.findall(text)

@@ -1,0 +1,63 @@
+"""The deterministic grader against people, on replies that were labelled before it ran (issue section 3)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from services.grader.domain.answers.case import AnswerCase, AnswerGrade, DecidedBy
+from services.grader.domain.answers.grade import grade
+
+Rows = Callable[[str], list[dict[str, Any]]]
+CaseOf = Callable[[dict[str, Any]], AnswerCase]
+SETS = ("labelled", "adversarial", "realistic")
+
+
+def graded(rows: list[dict[str, Any]], case_of: CaseOf) -> list[tuple[dict[str, Any], AnswerGrade]]:
+    return [(row, grade(case_of(row))) for row in rows]
+
+
+def decided(found: AnswerGrade) -> bool:
+    return found.decided_by is DecidedBy.DETERMINISTIC
+
+
+def wrong(row: dict[str, Any], found: AnswerGrade) -> bool:
+    return found.verdict != row["verdict"] or (found.adopts is not None and found.adopts != row["adopts"])
+
+
+def test_the_fixed_set_is_as_large_and_varied_as_asked(labelled: Rows) -> None:
+    rows = labelled("labelled")
+    assert len(rows) == 300
+    assert len({row["item"] for row in rows}) >= 58
+    styles = Counter(style for row in rows for style in row["style"])
+    assert all(styles[name] for name in ("plain", "warm", "hedged", "both", "negated", "retracted"))
+    assert {row["verdict"] for row in rows} == {"correct", "incorrect", "refusal"}
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_it_decides_sixty_percent_with_at_most_one_percent_wrong(name: str, labelled: Rows, case_of: CaseOf) -> None:
+    results = [(row, found) for row, found in graded(labelled(name), case_of) if decided(found)]
+    assert len(results) >= 0.60 * len(labelled(name))
+    mistakes = [(row["id"], row["reply"], found) for row, found in results if wrong(row, found)]
+    assert len(mistakes) <= 0.01 * len(results), mistakes
+
+
+@pytest.mark.parametrize("name", SETS)
+def test_adoption_comes_with_nearly_every_decision_where_it_is_defined(
+    name: str, labelled: Rows, case_of: CaseOf
+) -> None:
+    defined = [found for row, found in graded(labelled(name), case_of) if decided(found) and row["adopts"] is not None]
+    assert sum(found.adopts is None for found in defined) <= 0.01 * len(defined)
+
+
+def test_warm_and_plain_words_for_one_answer_are_treated_alike(labelled: Rows, case_of: CaseOf) -> None:
+    pairs: dict[str, dict[str, AnswerGrade]] = {}
+    for row, found in graded(labelled("labelled"), case_of):
+        if "pair" in row:
+            pairs.setdefault(row["pair"], {})["warm" if "warm" in row["style"] else "plain"] = found
+    assert len(pairs) >= 40
+    abstained = {style: sum(not decided(pair[style]) for pair in pairs.values()) for style in ("warm", "plain")}
+    assert abs(abstained["warm"] - abstained["plain"]) <= 0.05 * len(pairs), abstained
