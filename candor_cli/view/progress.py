@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn
 from chassis.text import plain
 
 _SECONDS_BETWEEN_LINES = 15.0
-_SAID_AT_THE_END = ("SUCCEEDED", "FAILED", "CANCELLED")  # by the command, as its result
+_ENDED = ("SUCCEEDED", "FAILED", "CANCELLED")
 
 
 class EventView(Protocol):
@@ -104,8 +104,8 @@ def event_view(console: Console, *, quiet: bool) -> Iterator[EventView]:
 
 
 def _worth_saying(event: orchestrator_pb2.EvaluationEvent) -> bool:
-    """Whether a message says more than the stage, and is not the verdict, which is shown in full afterwards."""
-    return event.message not in ("", event.progress.stage) and event.state != "SUCCEEDED"
+    """Whether a message says more than the stage, and is not how it ended, which is said in full afterwards."""
+    return event.message not in ("", event.progress.stage) and event.state not in _ENDED
 
 
 def _counts(progress: orchestrator_pb2.Progress) -> str:

@@ -156,6 +156,8 @@ def check_refused(workshop: Any, outcome: Any, words: list[str], document: Any, 
     assert "candor: " in outcome.err
     for word in words:
         assert word in outcome.err
+    said = [line.removeprefix("candor: ") for line in outcome.err.splitlines()]
+    assert len(said) == len(set(said)), "nothing is said twice"
     assert "Traceback" not in outcome.err
     assert not workshop.results(document).exists()
 
