@@ -18,8 +18,8 @@ _MAX_PROMPT_CHARS = 32_768
 
 
 def violations(spec: Spec) -> list[FieldViolation]:
-    """Every bad field of the document; empty when it may run."""
-    return [FieldViolation(path, text) for path, text in _all(spec)]
+    """Every bad field of the document, once; empty when it may run."""
+    return [FieldViolation(path, text) for path, text in dict.fromkeys(_all(spec))]
 
 
 def _all(spec: Spec) -> Iterator[tuple[str, str]]:
