@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chassis.errors import CandorError, Reason
-from chassis.llm.circuit import Circuit
-from chassis.llm.limiter import AdaptiveLimiter
+from chassis.llm.circuit import Circuit, EndpointDownError
+from chassis.llm.limiter import AdaptiveLimiter, PausedError, Slot
 from chassis.llm.probing import probe
 from chassis.llm.reading import Parsed, read
 from chassis.llm.refusals import Refusal, classify, host
@@ -46,6 +46,12 @@ class Policy:
     down_after_failures: int = 8
     down_after_seconds: float = 30.0
 
+    def limiter(self) -> AdaptiveLimiter:
+        """A limiter for one server; nobody waits longer than a whole deadline because it asked for a pause."""
+        return AdaptiveLimiter(
+            self.initial_concurrency, self.max_concurrency, longest_pause_seconds=self.deadline_seconds
+        )
+
 
 class LlmClient:
     """One model behind one endpoint.
@@ -69,7 +75,7 @@ class LlmClient:
     ) -> None:
         self.endpoint = endpoint
         self.policy = policy or Policy()
-        self.limiter = limiter or AdaptiveLimiter(self.policy.initial_concurrency, self.policy.max_concurrency)
+        self.limiter = limiter or self.policy.limiter()
         self.circuit = Circuit(self.policy.down_after_failures, self.policy.down_after_seconds)
         self._own_http = http is None
         self._http = http or Http(connect_seconds=self.policy.connect_seconds)
@@ -125,7 +131,7 @@ class LlmClient:
         give_up_at = float("inf")
         while True:
             attempt += 1
-            slot = await self.limiter.acquire(first=attempt > 1)
+            slot = await self._turn(first=attempt > 1)
             try:
                 self.circuit.check()
                 if attempt == 1:
@@ -152,6 +158,13 @@ class LlmClient:
                 raise _final(outcome.error, attempt)
             self._on_retry(outcome.error.reason)
             await asyncio.sleep(wait)
+
+    async def _turn(self, *, first: bool) -> Slot:
+        try:
+            return await self.limiter.acquire(first=first)
+        except PausedError as error:
+            message = f"{host(self.endpoint)} asks for a pause of {error.seconds:.0f} s; run again after it"
+            raise EndpointDownError(Reason.RATE_LIMITED, message, metadata={"host": host(self.endpoint)}) from error
 
     async def _attempt(self, body: Mapping[str, Any], limit: str, give_up_at: float) -> tuple[Parsed | Refusal, float]:
         """One request: what came of it and how many seconds it took."""

@@ -15,6 +15,14 @@ from dataclasses import dataclass
 _CUT = 0.5
 
 
+class PausedError(Exception):
+    """The endpoint asked for a pause that is longer than anyone here waits."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
 @dataclass(slots=True)
 class Slot:
     """One request's turn; `started` is when it got it."""
@@ -28,15 +36,23 @@ class AdaptiveLimiter:
     Args:
         initial: Requests allowed at the start.
         maximum: The most that is ever allowed.
+        longest_pause_seconds: Where the endpoint asks for a longer one, waiting ends with PausedError.
         clock: Monotonic seconds; tests bring their own.
     """
 
-    def __init__(self, initial: int = 16, maximum: int = 64, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        initial: int = 16,
+        maximum: int = 64,
+        clock: Callable[[], float] = time.monotonic,
+        longest_pause_seconds: float = 600.0,
+    ) -> None:
         self.maximum = float(maximum)
         self.limit = float(min(initial, maximum))
         self.in_flight = 0
         self._peak = 0  # most under way since the last cut
         self._clock = clock
+        self._longest_pause = longest_pause_seconds
         self._threshold = self.maximum  # above it growth is additive
         self._last_cut = float("-inf")
         self._paused_until = float("-inf")
@@ -44,7 +60,13 @@ class AdaptiveLimiter:
         self._timer: asyncio.TimerHandle | None = None
 
     async def acquire(self, *, first: bool = False) -> Slot:
-        """Wait for a turn; give it back with `release`. `first` goes before those who wait (a second attempt does)."""
+        """Wait for a turn; give it back with `release`. `first` goes before those who wait (a second attempt does).
+
+        Raises:
+            PausedError: The endpoint asked for a longer pause than `longest_pause_seconds`.
+        """
+        if (pause := self._pause()) > self._longest_pause:
+            raise PausedError(pause)
         if self._waiting or not self._free():
             turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             if first:
@@ -55,7 +77,7 @@ class AdaptiveLimiter:
             try:
                 await turn
             except asyncio.CancelledError:
-                if turn.done() and not turn.cancelled():
+                if turn.done() and not turn.cancelled() and turn.exception() is None:
                     self.release()  # the turn came and nobody takes it
                 raise
         else:
@@ -79,6 +101,8 @@ class AdaptiveLimiter:
         """The endpoint refused, failed or hung: allow half, and nothing at all for as long as it asked."""
         now = self._clock()
         self._paused_until = max(self._paused_until, now + retry_after_seconds)
+        if retry_after_seconds > self._longest_pause:
+            self._send_away(retry_after_seconds)
         if slot.started <= self._last_cut:
             return
         self._last_cut = now
@@ -90,8 +114,17 @@ class AdaptiveLimiter:
         self.in_flight += 1
         self._peak = max(self._peak, self.in_flight)
 
+    def _pause(self) -> float:
+        return self._paused_until - self._clock()
+
+    def _send_away(self, seconds: float) -> None:
+        while self._waiting:
+            turn = self._waiting.popleft()
+            if not turn.done():
+                turn.set_exception(PausedError(seconds))
+
     def _free(self) -> bool:
-        return self.in_flight < int(self.limit) and self._clock() >= self._paused_until
+        return self.in_flight < int(self.limit) and self._pause() <= 0
 
     def _wake(self) -> None:
         while self._waiting and self._free():
@@ -99,7 +132,7 @@ class AdaptiveLimiter:
             if not turn.done():
                 self._enter()
                 turn.set_result(None)
-        pause = self._paused_until - self._clock()
+        pause = self._pause()
         if self._waiting and pause > 0 and self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(pause, self._resume)
 

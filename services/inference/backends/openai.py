@@ -59,8 +59,7 @@ class OpenAiBackend:
         url = normal_url(endpoint.base_url)
         limiter = self._limiters.get(url)
         if limiter is None:
-            limiter = AdaptiveLimiter(self._policy.initial_concurrency, self._policy.max_concurrency)
-            self._limiters[url] = limiter
+            limiter = self._limiters[url] = self._policy.limiter()
         client = llm.LlmClient(
             llm.Endpoint(url, endpoint.model, self._key(endpoint)),
             self._policy,

@@ -173,6 +173,15 @@ async def test_a_retry_after_beyond_the_deadline_ends_at_once(endpoint: FakeEndp
     assert time.monotonic() - start < 10
 
 
+async def test_a_pause_longer_than_anyone_waits_is_about_the_whole_endpoint(endpoint: FakeEndpoint) -> None:
+    endpoint.script(Fault.rate_limited(retry_after=3600))
+    async with client(endpoint, replace(FAST, initial_concurrency=1, max_concurrency=1)) as found:
+        outcomes = await asyncio.gather(*(found.chat(QUESTION) for _ in range(50)), return_exceptions=True)
+    assert {outcome.reason for outcome in outcomes if isinstance(outcome, CandorError)} == {Reason.RATE_LIMITED}
+    assert sum(isinstance(outcome, EndpointDownError) for outcome in outcomes) == 49
+    assert len(endpoint.calls) == 1
+
+
 async def test_a_storm_of_429_is_ridden_out_with_fewer_requests_at_once() -> None:
     """The endpoint copes with four at a time and refuses the rest, as real rate limits do."""
     with FakeEndpoint(lambda _call: "Paris.") as fake:
@@ -193,12 +202,18 @@ async def test_a_storm_of_429_is_ridden_out_with_fewer_requests_at_once() -> Non
         assert refused < 120  # without backing off it is many more
 
 
-async def test_concurrency_grows_to_its_maximum_and_no_further() -> None:
-    with FakeEndpoint(lambda _call: "Paris.", fault=lambda _call: Fault.delay(0.1)) as fake:
-        async with client(fake, replace(FAST, initial_concurrency=4, max_concurrency=24)) as found:
-            await asyncio.gather(*(found.chat(QUESTION) for _ in range(150)))
-            assert found.limiter.limit == 24
-        assert fake.most_in_flight == 24
+async def test_concurrency_grows_to_its_maximum_and_no_further(endpoint: FakeEndpoint) -> None:
+    async with client(endpoint, replace(FAST, initial_concurrency=4, max_concurrency=24)) as found:
+        while found.limiter.limit < 24:
+            await asyncio.gather(*(found.chat(QUESTION) for _ in range(60)))
+        before = len(endpoint.calls)
+        endpoint.fault = lambda _call: Fault.hang()
+        calls = [asyncio.create_task(found.chat(QUESTION)) for _ in range(60)]
+        await asyncio.to_thread(endpoint.wait_for_calls, before + 24)
+        assert found.limiter.in_flight == endpoint.in_flight == 24
+        endpoint.release()
+        await asyncio.gather(*calls)
+    assert endpoint.most_in_flight == 24
 
 
 async def test_the_key_goes_along_and_nothing_from_the_environment_does(monkeypatch: pytest.MonkeyPatch) -> None:

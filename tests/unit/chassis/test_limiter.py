@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from chassis.llm.limiter import AdaptiveLimiter
+from chassis.llm.limiter import AdaptiveLimiter, PausedError
 
 
 class Clock:
@@ -111,16 +111,32 @@ async def test_who_waits_gets_a_turn_in_order_and_second_attempts_go_first(clock
 async def test_retry_after_pauses_everyone(clock: Clock) -> None:
     limiter = AdaptiveLimiter(4, 4, clock)
     slot = await limiter.acquire()
-    limiter.overloaded(slot, retry_after_seconds=3600.0)
+    limiter.overloaded(slot, retry_after_seconds=500.0)
     limiter.release()
     task = asyncio.create_task(limiter.acquire())
     await asyncio.sleep(0)
     assert not task.done()
 
-    clock.now = 3601.0
+    clock.now = 501.0
     limiter.release()  # any event looks again
     limiter.in_flight = 0
     await task
+
+
+async def test_nobody_waits_out_a_pause_that_is_too_long(clock: Clock) -> None:
+    limiter = AdaptiveLimiter(1, 1, clock, longest_pause_seconds=60.0)
+    slot = await limiter.acquire()
+    waiting = asyncio.create_task(limiter.acquire())
+    await asyncio.sleep(0)
+    limiter.overloaded(slot, retry_after_seconds=3600.0)
+    limiter.release()
+    with pytest.raises(PausedError):
+        await waiting
+    with pytest.raises(PausedError):
+        await limiter.acquire()
+    clock.now = 3600.0
+    await limiter.acquire()
+    assert limiter.in_flight == 1
 
 
 async def test_a_cancelled_wait_takes_no_turn(clock: Clock) -> None:
