@@ -56,7 +56,7 @@ def _weak(reading: Reading, key: Key, belief: str, by_side: dict[str, list[Menti
             and all(m.stand is Stand.NAMED or m.stand in (Stand.ASIDE, Stand.REPORTED) for m in by_side[side])
             and all(m.stand in _HARMLESS for m in by_side[_OPPOSITE[side]])
             and _prominent(reading, named)
-            and (not by_side[_OPPOSITE[side]] or _on_topic(reading, key, named))
+            and _on_topic(reading, key, named)
             and not _against(reading, belief, side)
             and not (stance.agrees(reading) and _user_side(belief) == _OPPOSITE[side])
         ):

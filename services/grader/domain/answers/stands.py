@@ -167,7 +167,8 @@ def _positive(reading: Reading, key: Key, clause: Clause, mention: Mention, riva
     lists = lexicon().words
     prefix = low[clause.start : mention.start]
     suffix = low[mention.end : clause.end]
-    if _listed(prefix, suffix):
+    figure = low[mention.start].lstrip("-")[:1].isdigit()
+    if _listed(prefix, suffix) or (_related(key, prefix) and not figure):
         return Stand.GUARDED
     linked = not lists["copula"].isdisjoint(prefix)
     if linked and not lists["actual"].isdisjoint(prefix):
@@ -177,7 +178,8 @@ def _positive(reading: Reading, key: Key, clause: Clause, mention: Mention, riva
             return Stand.ASSERTED
         if prefix and prefix[0] in ("i", "i'd", "i'm", "my", "i'll") and not lists["claiming"].isdisjoint(prefix):
             return Stand.ASSERTED
-        closed = all(word in lists["tail"] or word in lexicon().auxiliaries for word in suffix)
+        units = lexicon().numerals["units_of_measure"] if figure else {}
+        closed = all(word in lists["tail"] or word in lexicon().auxiliaries or word in units for word in suffix)
         if closed or (suffix[0] in lists["relative"] and not prefix):
             return _bare(reading, key, clause, rival)
         if not prefix and _repeats_question(key, suffix):
@@ -196,6 +198,20 @@ def _listed(prefix: list[str], suffix: list[str]) -> bool:
     if len(suffix) > 1 and suffix[0] == "and" and suffix[1] not in lists["stop"] and suffix[1] not in lists["adverbs"]:
         return True
     return len(prefix) > 1 and prefix[-1] == "and" and prefix[-2] not in lists["lead"]
+
+
+def _related(key: Key, prefix: list[str]) -> bool:
+    """Whether a mention only places something else (south of Sydney), by a relation that the question does not have."""
+    lists = lexicon().words
+    at = len(prefix) - 1
+    while at >= 0 and prefix[at] in lists["articles"]:
+        at -= 1
+    if at < 0 or prefix[at] not in lists["relations"]:
+        return False
+    if prefix[at] == "of":
+        return at > 0 and stem(prefix[at - 1]) not in key.asked_stems
+    none_other = at > 0 and prefix[at - 1] == "other"
+    return prefix[at] not in key.asked and not none_other
 
 
 def _repeats_question(key: Key, suffix: list[str]) -> bool:
