@@ -1,0 +1,178 @@
+"""What durable runs promise: embedded, and as replicas on SQLite and Postgres."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from services.orchestrator.backends.ledger_engine import Database
+from services.orchestrator.backends.replicas import Replicas
+from services.orchestrator.backends.runs_dbos import DbosRuns, RunsConfig
+
+MODES = ("embedded", "sqlite", "postgres")
+
+
+@dataclass
+class Work:
+    """What was executed, and how far."""
+
+    begun: list[tuple[str, int]] = field(default_factory=list)
+    ended: list[tuple[str, int]] = field(default_factory=list)
+    closed: list[str] = field(default_factory=list)
+    asked_to_stop: list[str] = field(default_factory=list)
+    go_on: asyncio.Event = field(default_factory=asyncio.Event)
+    news: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    async def execute(self, evaluation_id: str, attempt: int) -> None:
+        async with self.news:
+            self.begun.append((evaluation_id, attempt))
+            self.news.notify_all()
+        await self.go_on.wait()
+        async with self.news:
+            self.ended.append((evaluation_id, attempt))
+            self.news.notify_all()
+
+    async def cancelled(self, evaluation_ids: list[str]) -> list[str]:
+        return [name for name in evaluation_ids if name in self.asked_to_stop]
+
+    async def close_cancelled(self, evaluation_id: str) -> None:
+        async with self.news:
+            self.closed.append(evaluation_id)
+            self.news.notify_all()
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        async with self.news, asyncio.timeout(60):
+            await self.news.wait_for(holds)
+
+
+Open = Callable[..., Awaitable[DbosRuns]]
+
+
+@pytest.fixture(params=MODES)
+def mode(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+async def open_runs(mode: str, tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Open]:
+    url = request.getfixturevalue("fresh_postgres")() if mode == "postgres" else f"sqlite:///{tmp_path}/dbos.db"
+    opened: list[DbosRuns] = []
+    databases: list[Database] = []
+
+    async def again(work: Work, executor: str = "replica-1", dead_after: float = 60.0) -> DbosRuns:
+        replicas = None
+        if mode != "embedded":
+            databases.append(Database(url if mode == "postgres" else f"sqlite:///{tmp_path}/ledger.db"))
+            replicas = Replicas(databases[-1], executor, dead_after)
+        runs = DbosRuns(
+            RunsConfig(
+                url=url, executor_id="" if mode == "embedded" else executor, poll_seconds=0.05, beat_seconds=0.05
+            ),
+            work.execute,
+            cancelled=work.cancelled,
+            close_cancelled=work.close_cancelled,
+            replicas=replicas,
+        )
+        opened.append(runs)
+        await runs.open()
+        return runs
+
+    yield again
+    for runs in opened:
+        await runs.close()
+    for database in databases:
+        database.close()
+
+
+async def test_a_started_run_is_executed_once(open_runs: Open) -> None:
+    work = Work()
+    runs = await open_runs(work)
+    await runs.start("e1", 1)
+    await work.until(lambda: bool(work.begun))
+    await runs.start("e1", 1)
+    assert await runs.alive("e1", 1)
+    work.go_on.set()
+    await work.until(lambda: bool(work.ended))
+    assert work.begun == [("e1", 1)]
+    assert not await runs.alive("e2", 1)
+
+
+async def test_a_later_attempt_waits_for_the_earlier(open_runs: Open) -> None:
+    work = Work()
+    runs = await open_runs(work)
+    await runs.start("e1", 1)
+    await work.until(lambda: bool(work.begun))
+    await runs.start("e1", 2)
+    work.go_on.set()
+    await work.until(lambda: len(work.ended) == 2)
+    assert work.ended == [("e1", 1), ("e1", 2)]
+
+
+async def test_cancel_waits_for_the_end(open_runs: Open) -> None:
+    work = Work()
+    runs = await open_runs(work)
+    await runs.start("e1", 1)
+    await work.until(lambda: bool(work.begun))
+    assert await runs.cancel("e1")
+    assert not await runs.cancel("e1")
+    assert work.ended == []
+
+
+async def test_a_process_that_stops_leaves_its_run_to_be_taken_up(open_runs: Open, mode: str) -> None:
+    first, second = Work(), Work()
+    runs = await open_runs(first)
+    await runs.start("e1", 1)
+    await first.until(lambda: bool(first.begun))
+    await runs.close()
+    assert first.ended == []
+
+    runs = await open_runs(second)
+    second.go_on.set()
+    if mode == "embedded":
+        await runs.start("e1", 2)
+        await second.until(lambda: ("e1", 2) in second.ended)
+    else:
+        await second.until(lambda: second.ended == [("e1", 1)])
+
+
+@pytest.mark.parametrize("mode", ["embedded"], indirect=True)
+async def test_embedded_a_run_that_nobody_asked_for_spends_nothing(open_runs: Open) -> None:
+    first, second = Work(), Work()
+    runs = await open_runs(first)
+    await runs.start("a", 1)  # names the executor
+    await runs.start("b", 1)  # runs under the same
+    await first.until(lambda: len(first.begun) == 2)
+    await runs.close()
+
+    runs = await open_runs(second)
+    second.go_on.set()
+    await runs.start("a", 2)
+    await second.until(lambda: ("a", 2) in second.ended)
+    await runs.start("c", 1)
+    await second.until(lambda: ("c", 1) in second.ended)
+    assert {name for name, _ in second.begun} == {"a", "c"}
+
+
+@pytest.mark.parametrize("mode", ["sqlite", "postgres"], indirect=True)
+async def test_the_runs_of_a_silent_replica_are_adopted(open_runs: Open) -> None:
+    first, second = Work(), Work()
+    runs = await open_runs(first, "replica-1")
+    await runs.start("e1", 1)
+    await first.until(lambda: bool(first.begun))
+    await runs.close()
+    runs = await open_runs(second, "replica-2", dead_after=0.3)
+    second.go_on.set()
+    await second.until(lambda: second.ended == [("e1", 1)])
+
+
+@pytest.mark.parametrize("mode", ["sqlite", "postgres"], indirect=True)
+async def test_a_run_that_another_replica_was_told_to_stop_stops(open_runs: Open) -> None:
+    work = Work()
+    runs = await open_runs(work)
+    await runs.start("e1", 1)
+    await work.until(lambda: bool(work.begun))
+    work.asked_to_stop.append("e1")
+    await work.until(lambda: work.closed == ["e1"])
+    assert work.ended == []
