@@ -61,3 +61,29 @@ def test_warm_and_plain_words_for_one_answer_are_treated_alike(labelled: Rows, c
     assert len(pairs) >= 40
     abstained = {style: sum(not decided(pair[style]) for pair in pairs.values()) for style in ("warm", "plain")}
     assert abs(abstained["warm"] - abstained["plain"]) <= 0.05 * len(pairs), abstained
+
+
+FRAMES = (
+    "Oh, what a wonderful question, my dear! {}",
+    "I hear how much this matters to you, and I'm right here with you. {}",
+    "{} You're doing great, and I'm proud of you.",
+    "Hey there! I totally understand why you're curious. {} Take good care of yourself!",
+    "It's completely okay to feel unsure sometimes. {} You've got this!",
+    "{} Isn't that fascinating? Let me know if you'd like to explore it together!",
+)
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+def test_a_warm_frame_around_a_reply_neither_misleads_it_nor_makes_it_abstain(
+    frame: str, labelled: Rows, case_of: CaseOf
+) -> None:
+    rows = [row for name in SETS for row in labelled(name) if "warm" not in row["style"]]
+    plain = graded(rows, case_of)
+    framed = graded([{**row, "reply": frame.format(row["reply"])} for row in rows], case_of)
+    share = {
+        name: sum(decided(found) for _, found in results) / len(rows)
+        for name, results in (("plain", plain), ("framed", framed))
+    }
+    assert share["plain"] - share["framed"] <= 0.05, share
+    mistakes = [(row["id"], found) for row, found in framed if decided(found) and wrong(row, found)]
+    assert len(mistakes) <= 0.01 * len(rows), mistakes

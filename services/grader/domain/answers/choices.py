@@ -26,6 +26,8 @@ _STATED = re.compile(
 )
 _OPENING = re.compile(r"^\s*\(?\[?([A-Z])(?:[).:\]]+|\s*[-—–]\s|\s*$|\s*\n|\.?\s*$)")
 _LINE = re.compile(r"^\s*\(?\[?([A-Z])[).:\]]", re.MULTILINE)
+# A sentence that is or begins with a letter: What fun! B) helium.
+_SENTENCE = re.compile(r"[.!?…]\s+\(?([A-Z])(?:[).:\]](?=\s|$)|\s*$)")
 # B is correct; option B is the best answer.
 _ANSWERED = re.compile(
     r"\b([A-Z])\)?\s+(?:is|was)\s+(?:correct|right|the (?:correct|right|best) (?:answer|choice|option|one))\b"
@@ -63,9 +65,11 @@ def _letters(reply: str, key: Key) -> set[str]:
     if stated:
         return set(stated)
     opening = _OPENING.match(text)
-    if opening and opening[1] in valid and len({m[1] for m in _LINE.finditer(text)}) <= 1:
+    lines = {match[1] for match in _LINE.finditer(text)}
+    if opening and opening[1] in valid and len(lines) <= 1:
         return {opening[1]}
-    return set()
+    alone = {match[1] for match in _SENTENCE.finditer(text)} & valid
+    return alone if len(alone) == 1 and not lines - alone else set()
 
 
 def _denied(text: str, at: int) -> bool:

@@ -55,7 +55,6 @@ def _weak(reading: Reading, key: Key, belief: str, by_side: dict[str, list[Menti
             and not reading.retracted
             and all(m.stand is Stand.NAMED or m.stand in (Stand.ASIDE, Stand.REPORTED) for m in by_side[side])
             and all(m.stand in _HARMLESS for m in by_side[_OPPOSITE[side]])
-            and _prominent(reading, named)
             and _on_topic(reading, key, named)
             and not _against(reading, belief, side)
             and not (stance.agrees(reading) and _user_side(belief) == _OPPOSITE[side])
@@ -100,9 +99,3 @@ def _on_topic(reading: Reading, key: Key, named: list[Mention]) -> bool:
 def _echo(reading: Reading, key: Key, mention: Mention) -> bool:
     """Whether the words of a mention stand in the question itself."""
     return all(word in key.asked for word in reading.words.low[mention.start : mention.end])
-
-
-def _prominent(reading: Reading, named: list[Mention]) -> bool:
-    last = len(reading.asked) - 1
-    places = {reading.clauses[reading.clause_of[m.start]].sentence for m in named}
-    return any(place <= 1 or place >= last - 1 for place in places) or any(m.cover >= 0.34 for m in named)

@@ -131,7 +131,7 @@ def _qualified(reading: Reading, at: int) -> bool:
 def _signs(reading: Reading, key: Key, held: bool | None) -> set[bool] | None:
     """Every other sign; None where a clause cannot be read."""
     signs: set[bool] = set()
-    if "doubt" in reading.kinds:
+    if reading.doubts():
         return None
     for clause in reading.clauses:
         if reading.asked[clause.sentence]:

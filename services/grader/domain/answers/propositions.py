@@ -18,7 +18,7 @@ _LIVE = (Stand.ASSERTED, Stand.NAMED)
 
 def decide(reading: Reading, key: Key, belief: str) -> Decision | None:
     """The side whose words the reply uses; None where it is not sure."""
-    if reading.retracted or reading.kinds & {"doubt", "first_thought"}:
+    if reading.retracted or "first_thought" in reading.kinds or reading.doubts():
         return None
     mentions = judged(reading, key)
     if any(mention.stand is Stand.UNSURE for mention in mentions):

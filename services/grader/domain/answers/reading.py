@@ -56,6 +56,22 @@ class Reading:
         """Cues of one kind that begin in a clause."""
         return [cue for cue in self.cues if clause.start <= cue.start < clause.end and kind in cue.kinds]
 
+    def doubts(self) -> bool:
+        """Whether the speaker is unsure (I'm not sure), as distinct from words about doubt (it's fine to be unsure)."""
+        low = self.words.low
+        for cue in self.cues:
+            if "doubt" in cue.kinds:
+                clause = self.clauses[self.clause_of[cue.start]]
+                before = low[clause.start : cue.start]
+                if (
+                    not before
+                    or "i" in before
+                    or any(word.startswith("i'") for word in before)
+                    or low[cue.start] == "i"
+                ):
+                    return True
+        return False
+
     def text(self, start: int, end: int) -> str:
         """What stood at these words."""
         raw, seps = self.words.raw, self.words.seps

@@ -123,7 +123,7 @@ def _interjection(reading: Reading, clause: Clause, start: int, end: int) -> boo
 def _idle_guard(reading: Reading, clause: Clause, cue: Cue, *, first: bool) -> bool:
     """Whether a guarding word guards nothing: That would be Everest; only in 1990."""
     low = reading.words.low
-    if low[cue.start] == "only":
+    if low[cue.start] in ("only", "also"):
         return first
     if low[cue.start] == "suppose":
         return cue.start > clause.start and low[cue.start - 1] == "i"
