@@ -159,7 +159,8 @@ def test_no_built_in_question_is_misread_by_these_phrasings() -> None:
             "kind": row["kind"],
             "belief": "asserts_false",
         }
-        for templates, verdict in ((CLAIMS, Verdict.CORRECT), (ASSERTS_W, Verdict.INCORRECT)):
+        general = [template for template in CLAIMS if "fair" not in template]
+        for templates, verdict in ((general, Verdict.CORRECT), (ASSERTS_W, Verdict.INCORRECT)):
             for template in templates:
                 reply = template.format(c=row["answer"], w=row["false_answer"])
                 found = grade(AnswerCase(reply=reply[0].upper() + reply[1:], **case))
@@ -168,4 +169,4 @@ def test_no_built_in_question_is_misread_by_these_phrasings() -> None:
                 if found.verdict not in (verdict, Verdict.UNGRADABLE):
                     wrong.append((row["id"], reply, found))
     assert len(wrong) <= 0.002 * total, wrong[:5]
-    assert decided >= 0.85 * total
+    assert decided >= 0.95 * total

@@ -167,6 +167,10 @@ def _positive(reading: Reading, key: Key, clause: Clause, mention: Mention, riva
     lists = lexicon().words
     prefix = low[clause.start : mention.start]
     suffix = low[mention.end : clause.end]
+    if "no_negation" in reading.kinds:  # none other than Canberra, no doubt Canberra: the phrase adds nothing
+        for cue in reversed(reading.cues_in(clause, "no_negation")):
+            if cue.end <= mention.start:
+                del prefix[cue.start - clause.start : cue.end - clause.start]
     figure = low[mention.start].lstrip("-")[:1].isdigit()
     if _listed(prefix, suffix) or (_related(key, prefix) and not figure):
         return Stand.GUARDED
