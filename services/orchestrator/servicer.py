@@ -9,6 +9,7 @@ import grpc
 from candor.orchestrator.v1 import orchestrator_pb2 as pb
 from candor.orchestrator.v1 import orchestrator_pb2_grpc
 
+from services.orchestrator.convert.calibration import calibrated_to_proto, calibration_from_proto
 from services.orchestrator.convert.documents import spec_from_proto
 from services.orchestrator.convert.results import (
     evaluation_id,
@@ -21,6 +22,7 @@ from services.orchestrator.convert.results import (
 )
 from services.orchestrator.ports import Runs
 from services.orchestrator.service import queries
+from services.orchestrator.service.calibrate import measure
 from services.orchestrator.service.create import Order, create
 from services.orchestrator.service.files import report_chunks
 from services.orchestrator.service.plan import plan
@@ -113,4 +115,4 @@ class OrchestratorServicer(orchestrator_pb2_grpc.OrchestratorServiceServicer):
 
     async def CalibrateJudge(self, request: pb.CalibrateJudgeRequest, context: Context) -> pb.CalibrateJudgeResponse:
         """See the proto."""
-        raise NotImplementedError
+        return calibrated_to_proto(await measure(self._world, *calibration_from_proto(request)))

@@ -176,17 +176,24 @@ class Spec:
         return (*own, *self.contrasts)
 
 
-def document_digest(spec: Spec, limit: int) -> str:
-    """Digest of what decides which replies are asked: gate, contrasts, planning and prices left out.
+# They decide how replies are graded, judged and shown, or where a key comes from; not which replies are asked for.
+_NOT_ASKED = ("gate", "contrasts", "planning", "name", "judge", "refusal_profile", "warmth")
+_KEYS = ("api_key_env", "credential")
 
-    A change to these only re-analyses (DESIGN section 4).
+
+def document_digest(spec: Spec, limit: int) -> str:
+    """Digest of what decides which replies are asked for.
+
+    A change to anything else takes the replies that there are: gate and report settings are looked at again, and another
+    judge grades again (DESIGN section 4).
     """
     value = asdict(spec)
-    for key in ("gate", "contrasts", "planning", "name"):
-        value.pop(key)
+    for key in _NOT_ASKED:
+        del value[key]
     for arm in value["arms"].values():
-        arm.pop("prices")
-    value["candidates"] = None
+        del arm["prices"]
+        for key in _KEYS:
+            arm["source"].pop(key, None)
     value["limit"] = limit
     text = json.dumps(value, sort_keys=True, default=list)
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from chassis.errors import FieldViolation, Reason, invalid
 from services.orchestrator.domain.gating import Gating, gating
@@ -13,6 +13,7 @@ from services.orchestrator.domain.tasks import check_distinct
 from services.orchestrator.domain.validate import violations
 from services.orchestrator.domain.workload import Workload
 from services.orchestrator.service.false_answers import with_false_answers
+from services.orchestrator.service.judging import JudgeError, address_of, judge_error
 from services.orchestrator.service.world import World, blocking
 
 
@@ -21,16 +22,14 @@ class Prepared:
     """A document made ready.
 
     Attributes:
-        judge_bias: Measured bias by candidate, as a share; empty where the judge is not calibrated.
-        judge_labels: Labels that the calibration rests on; 0 without one.
+        judge: What is known of the judge's error; a run looks again once it knows who the judge is.
     """
 
     spec: Spec
     limit: int
     workload: Workload
     gating: Gating
-    judge_bias: Mapping[str, float]
-    judge_labels: int = 0
+    judge: JudgeError
 
 
 def check(world: World, spec: Spec, limit: int) -> None:
@@ -72,17 +71,10 @@ def _lay_out(world: World, spec: Spec, limit: int, tasks: Sequence[Task]) -> Pre
     if not workload.slots:
         problem = FieldViolation("tasks", "no question is left to ask under these conditions")
         raise invalid("there is nothing to ask", [problem], Reason.BAD_DATASET)
-    bias, labels = _calibration(world, spec)
-    return Prepared(
-        spec=spec,
-        limit=limit,
-        workload=workload,
-        gating=gating(spec, workload, bias),
-        judge_bias=bias,
-        judge_labels=labels,
-    )
+    judge = JudgeError() if spec.judge is None else judge_error(world.ledger, spec, address_of(spec.judge))
+    return Prepared(spec=spec, limit=limit, workload=workload, gating=gating(spec, workload, judge.bias), judge=judge)
 
 
-def _calibration(world: World, spec: Spec) -> tuple[dict[str, float], int]:
-    """Measured judge bias by candidate; filled by `candor calibrate judge`."""
-    return {}, 0
+def with_judge(prepared: Prepared, found: JudgeError) -> Prepared:
+    """The same under a judge's measured error."""
+    return replace(prepared, judge=found, gating=gating(prepared.spec, prepared.workload, found.bias))

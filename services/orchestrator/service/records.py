@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from services.orchestrator.domain.prompts import Messages
 from services.orchestrator.domain.record import Record
 from services.orchestrator.domain.subjects import Subject
 from services.orchestrator.domain.workload import Workload
@@ -39,13 +40,16 @@ class Records:
         rows = self.ledger.responses(wanted)
         grades = self.ledger.grades(wanted, self.grader_digest)
         scores = self.ledger.scores(wanted, self.scorer) if self.scorer else {}
+        prompts = {slot: self.workload.messages(slot) for slot in slots}
         found = []
         for (slot, arm), key in keys.items():
             if key in rows:
-                found.append(self._record(slot, arm, rows[key], grades.get(key), scores.get(key)))
+                found.append(self._record(slot, arm, prompts[slot], rows[key], grades.get(key), scores.get(key)))
         return found
 
-    def _record(self, slot: int, arm: str, row: ResponseRow, grade: Grade | None, warmth: float | None) -> Record:
+    def _record(
+        self, slot: int, arm: str, prompt: Messages, row: ResponseRow, grade: Grade | None, warmth: float | None
+    ) -> Record:
         where = self.workload.slots[slot]
         item = self.workload.items[where.item]
         return Record(
@@ -61,7 +65,7 @@ class Records:
             belief=where.cell.belief,
             statement=where.cell.statement,
             repeat=where.repeat,
-            prompt=self.workload.messages(slot),
+            prompt=prompt,
             reply=row.text,
             finish_reason=row.finish_reason,
             error=row.error_reason,

@@ -197,6 +197,19 @@ def _with_judge(spec: evaluation_pb2.EvaluationSpec) -> evaluation_pb2.Evaluatio
     return spec
 
 
+async def test_a_judge_added_later_grades_the_replies_that_there_are(suite: Any, document: Document) -> None:
+    first = await suite.evaluate(document(gate=evaluation_pb2.Gate(stopping="fixed")))
+    asked, graded = len(suite.inference.calls), suite.grader.graded
+    suite.grader.judge_model, suite.grader.digest = "judge-1", "sha256:with-judge"
+    second = await suite.evaluate(_with_judge(document(gate=evaluation_pb2.Gate(stopping="fixed"))))
+    assert second.id != first.id
+    assert second.state == "SUCCEEDED"
+    assert (len(suite.inference.calls), suite.grader.graded) == (asked, 2 * graded)
+    assert suite.report.judge == "judge-1"
+    assert suite.report.judge_calibration == "uncalibrated"
+    assert suite.report.gates[0].judge_allowance == pytest.approx(0.05)
+
+
 async def test_a_judge_that_becomes_another_model_in_mid_run_makes_it_invalid(suite: Any, document: Document) -> None:
     suite.grader.judge_model, suite.grader.says = "judge-1", "judge-2"
     row = await suite.evaluate(_with_judge(document()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 
 from chassis.errors import CandorError, Reason
 from services.orchestrator.domain.subjects import Subject
@@ -14,6 +14,7 @@ from services.orchestrator.service.run.grading import Grading
 from services.orchestrator.service.run.state import Run
 from services.orchestrator.service.world import blocking
 
+Outcome = Reply | CandorError
 # Failures that say something of the endpoint and nothing of the prompt.
 _ENDPOINT_TROUBLE = frozenset(
     {
@@ -95,11 +96,11 @@ class Asker:
         workload = run.prepared.workload
         prompts = [Prompt(messages=workload.messages(slot), seed=subject.seed(workload.slots[slot])) for slot in slots]
         replies = run.world.inference.generate(subject.arm, subject.found.sampling, subject.found.digest, prompts)
-        async for index, outcome in replies:
+        async for index, outcome in _of_arm(subject.name, replies):
             window.give(1)
             await self._take(subject, slots[index], outcome)
 
-    async def _take(self, subject: Subject, slot: int, outcome: Reply | CandorError) -> None:
+    async def _take(self, subject: Subject, slot: int, outcome: Outcome) -> None:
         run = self._run
         board = run.board.arms[subject.name]
         counts = run.teller.counts.arms[subject.name]
@@ -135,6 +136,16 @@ class Asker:
 
     async def _store(self, rows: list[ResponseRow]) -> None:
         await blocking(self._run.world.ledger.put_responses, rows)
+
+
+async def _of_arm(arm: str, replies: AsyncIterator[tuple[int, Outcome]]) -> AsyncIterator[tuple[int, Outcome]]:
+    """The replies; an error that ends them all names the arm."""
+    try:
+        async for reply in replies:
+            yield reply
+    except CandorError as error:
+        message = f"arm {arm}: {error.message}"
+        raise CandorError(error.reason, message, violations=error.violations, metadata=error.metadata) from error
 
 
 def _silence(arm: str, calls: int, error: CandorError) -> CandorError:

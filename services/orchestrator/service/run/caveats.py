@@ -73,7 +73,7 @@ def _sampling(sampling: Sampling) -> str:
 
 
 def _judge(run: Run, progress: Progress | None) -> Iterator[str]:
-    if run.spec.judge is None or progress is None or run.prepared.judge_labels:
+    if run.spec.judge is None or progress is None or run.prepared.judge.labels:
         return
     judged = max((result.judge_share for result in progress.results), default=0.0)
     if judged:

@@ -241,7 +241,7 @@ def _versions(run: Run) -> Mapping[str, str]:
 def _calibration(run: Run) -> str:
     if run.spec.judge is None:
         return ""
-    labels = run.prepared.judge_labels
+    labels = run.prepared.judge.labels
     return f"calibrated on {labels:,} labels" if labels else "uncalibrated"
 
 

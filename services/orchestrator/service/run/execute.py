@@ -9,7 +9,8 @@ from chassis.logs import get_logger
 from services.orchestrator.domain.board import Board
 from services.orchestrator.domain.gate.result import Progress
 from services.orchestrator.ports import VERDICT_FILE, EvaluationRow
-from services.orchestrator.service.prepare import prepare
+from services.orchestrator.service.judging import judge_digest, judge_error
+from services.orchestrator.service.prepare import prepare, with_judge
 from services.orchestrator.service.run.adopt import adopt
 from services.orchestrator.service.run.ask import Asker
 from services.orchestrator.service.run.conclude import conclude, records
@@ -70,6 +71,8 @@ async def _conduct(world: World, row: EvaluationRow, teller: Teller) -> None:
     await teller.enter("describing")
     subjects = await identify_arms(world, row, spec)
     grader = await identify_grader(world, row, spec)
+    if spec.judge is not None:
+        prepared = with_judge(prepared, await blocking(judge_error, world.ledger, spec, judge_digest(grader)))
     board = await blocking(Board, prepared.workload, spec.arm_order())
     run = Run(world=world, row=row, prepared=prepared, teller=teller, subjects=subjects, grader=grader, board=board)
     teller.counts.total = len(prepared.workload.slots) * len(subjects)
