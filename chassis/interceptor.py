@@ -9,7 +9,7 @@ import inspect
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 import grpc
@@ -48,14 +48,17 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             async with self._around(method, metadata, context):
                 return await (handler.unary_unary or handler.stream_unary)(request, context)  # type: ignore[misc]
 
-        async def stream(request: Any, context: Any) -> Any:
+        # Written to the context and not yielded: gRPC drops the generator of a call that was cancelled between two
+        # responses without closing it, and what it holds would be released late, in another context, or not at all.
+        async def stream(request: Any, context: Any) -> None:
             async with self._around(method, metadata, context):
                 responses: Any = (handler.unary_stream or handler.stream_stream)(request, context)  # type: ignore[misc]
                 if inspect.isawaitable(responses):  # a handler that writes to the context, such as health's Watch
                     await responses
                     return
-                async for response in responses:
-                    yield response
+                async with aclosing(responses):
+                    async for response in responses:
+                        await context.write(response)
 
         build, behaviour = {
             (False, False): (grpc.unary_unary_rpc_method_handler, unary),

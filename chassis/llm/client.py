@@ -127,6 +127,7 @@ class LlmClient:
             await self._http.close()
 
     async def _ask(self, body: Mapping[str, Any], limit: str, deadline_seconds: float, max_attempts: int) -> Completion:
+        wire = self._open()  # the first call loads the SDK: not on the clock of its deadline
         attempt = bad_replies = 0
         give_up_at = float("inf")
         while True:
@@ -136,7 +137,7 @@ class LlmClient:
                 self.circuit.check()
                 if attempt == 1:
                     give_up_at = time.monotonic() + deadline_seconds
-                outcome, took = await self._attempt(body, limit, give_up_at)
+                outcome, took = await self._attempt(wire, body, limit, give_up_at)
                 if isinstance(outcome, Parsed):
                     self.circuit.answered()
                     self.limiter.succeeded()
@@ -166,9 +167,10 @@ class LlmClient:
             message = f"{host(self.endpoint)} asks for a pause of {error.seconds:.0f} s; run again after it"
             raise EndpointDownError(Reason.RATE_LIMITED, message, metadata={"host": host(self.endpoint)}) from error
 
-    async def _attempt(self, body: Mapping[str, Any], limit: str, give_up_at: float) -> tuple[Parsed | Refusal, float]:
+    async def _attempt(
+        self, wire: Wire, body: Mapping[str, Any], limit: str, give_up_at: float
+    ) -> tuple[Parsed | Refusal, float]:
         """One request: what came of it and how many seconds it took."""
-        wire = self._open()
         start = time.monotonic()
         seconds = min(self.policy.attempt_seconds, give_up_at - start)
         where = host(self.endpoint)
