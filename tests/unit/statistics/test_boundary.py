@@ -13,7 +13,9 @@ from services.orchestrator.domain.statistics.boundary import critical_value, cro
 @pytest.mark.parametrize("bound", [-0.5, 0.3, 1.751, 3.0])
 def test_crossing_equals_the_multivariate_normal(bound: float) -> None:
     times = np.arange(1, 6) / 5
-    joint = stats.multivariate_normal(mean=np.zeros(5), cov=np.minimum.outer(times, times), maxpts=2_000_000, abseps=1e-8)
+    joint = stats.multivariate_normal(
+        mean=np.zeros(5), cov=np.minimum.outer(times, times), maxpts=2_000_000, abseps=1e-8
+    )
     below = joint.cdf(np.full(5, bound), rng=np.random.default_rng(1))
     assert crossing_probability(bound) == pytest.approx(1 - below, abs=1e-6)
 
