@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import grpc
 import pytest
@@ -11,6 +12,7 @@ from candor.grader.v1 import grader_pb2_grpc
 from chassis.egress import Egress
 from chassis.testing.fake_endpoint import FakeEndpoint
 from chassis.testing.running import running
+from chassis.testing.tiny_checkpoint import make_tiny_checkpoint
 from services.grader import bootstrap
 from services.grader.settings import GraderSettings
 
@@ -34,3 +36,10 @@ async def address() -> AsyncIterator[str]:
 async def grader(address: str) -> AsyncIterator[grader_pb2_grpc.GraderServiceStub]:
     async with grpc.aio.insecure_channel(address) as channel:
         yield grader_pb2_grpc.GraderServiceStub(channel)
+
+
+@pytest.fixture(scope="session")
+def scorer(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch = pytest.importorskip("torch", reason="scoring over the wire was not tested: torch is not installed")
+    torch.set_num_threads(1)
+    return make_tiny_checkpoint(tmp_path_factory.mktemp("models") / "tiny")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import grpc
 import pytest
@@ -261,3 +262,26 @@ async def test_outcomes_are_counted_by_verdict(endpoint: FakeEndpoint) -> None:
 
 def _three() -> Sequence[pb.AnswerCase]:
     return [case("It's Canberra."), case("It's Sydney."), case("A lovely planned city.")]
+
+
+async def test_texts_are_scored_and_an_empty_one_is_said_to_be_unscored(grader: Stub, scorer: Path) -> None:
+    texts = ["I am so glad that you are here, my friend, and I will help you with all of it.", " ", "Go away."]
+    request = pb.ScoreTextsRequest(
+        texts=texts, metrics=["sociot_warmth", "humt"], estimator="exact", model=str(scorer), max_chars=0
+    )
+    found = {response.index: response async for response in grader.ScoreTexts(request, timeout=120)}
+    assert {index: response.WhichOneof("outcome") for index, response in found.items()} == {
+        0: "scores",
+        1: "unscored",
+        2: "scores",
+    }
+    assert [score.metric for score in found[0].scores.scores] == ["sociot_warmth", "humt"]
+    assert found[0].scores.scores[0].HasField("value_per_token")
+    assert not found[0].scores.flags
+    assert list(found[2].scores.flags) == ["short_text"]
+    assert found[1].unscored.reason == "EMPTY_TEXT"
+
+
+async def test_a_scorer_that_is_not_there_is_named(grader: Stub, tmp_path: Path) -> None:
+    error = await refused(grader.ScoreTexts(pb.ScoreTextsRequest(texts=["x"], model=str(tmp_path)), timeout=120))
+    assert error.reason is Reason.SCORER_NOT_FOUND
