@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import random
+import sqlite3
 import subprocess
 import sys
 import time
@@ -23,6 +25,7 @@ from typing import Any
 from benchmarks.common import Watch, peak_mib, scratch, table
 
 CELLS = 10
+Values = dict[str, Any]
 GRADER_DIGEST = "sha256:benchmark"
 EVALUATION = "benchmark"
 ARMS = ("v1", "v2")
@@ -35,7 +38,7 @@ tasks: [{{name: own, dataset: "{dataset}"}}]
 gate: {{stopping: fixed}}
 """
 GOALS = {"resume scan": "10 s", "report": "60 s", "peak": "1,024 MiB", "html": "15 MB"}
-# Batches as runs write them, and as this fills the rest.
+# Batches as runs write them, and as this writes all but the last SAMPLE_ROWS.
 COMMIT_ROWS, FILL_ROWS, SAMPLE_ROWS = 256, 5_000, 20_480
 
 
@@ -112,18 +115,54 @@ async def fill(folder: Path, responses: int) -> dict[str, Any]:
     workload = (await prepare(world, decoded, 0)).workload
     asked = subjects([decoded.arms[name] for name in decoded.arm_order()], resolved, EVALUATION)
     rows = (row for subject in asked for row in _rows(subject, workload))
-    watch = Watch()
-    written = 0
-    while chunk := list(islice(rows, COMMIT_ROWS if written < SAMPLE_ROWS else FILL_ROWS)):
-        replies, grades = zip(*chunk, strict=True)
-        size = len(chunk)
-        with watch.step(f"responses {size}"):
-            world.ledger.put_responses(replies)
-        with watch.step(f"grades {size}"):
-            world.ledger.put_grades(grades)
-        written += size
-    sampled = min(SAMPLE_ROWS, written // COMMIT_ROWS * COMMIT_ROWS)
-    return {name: sampled / watch.steps[f"{name} {COMMIT_ROWS}"][0] for name in ("responses", "grades")}
+    most = max(0, responses - SAMPLE_ROWS)
+    world.ledger.db.close()  # the journal can be changed only where nobody else is connected
+    _write_fast(folder / "ledger.db", islice(rows, most))
+    return _write_as_runs_do(world.ledger, rows)
+
+
+def _write_fast(path: Path, rows: Iterator[tuple[Values, Values]]) -> None:
+    """Past everything that makes a write safe: a kill here costs nothing but the benchmark."""
+    from services.orchestrator.backends import ledger_schema
+
+    statements = []
+    for kind in (ledger_schema.responses, ledger_schema.grades):
+        names = [column.name for column in kind.c]
+        statements.append(f"INSERT INTO {kind.name} ({', '.join(names)}) VALUES (:{', :'.join(names)})")
+    ungraded = {"grader_digest": GRADER_DIGEST, "judge_raw": "", "judge_model": "", "prompt_tokens": 0}
+    unfailed = {"attempts": 1, "error_reason": "", "error_message": ""}
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for pragma in ("journal_mode=OFF", "synchronous=OFF", "cache_size=-1000000"):
+            connection.execute(f"PRAGMA {pragma}")
+        connection.execute("BEGIN")
+        while chunk := list(islice(rows, FILL_ROWS)):
+            connection.executemany(
+                statements[0], [{**reply, **unfailed, "chars": len(reply["text"])} for reply, _ in chunk]
+            )
+            connection.executemany(
+                statements[1],
+                [{**grade, **ungraded, "completion_tokens": 0, "key": reply["key"]} for reply, grade in chunk],
+            )
+        connection.execute("COMMIT")
+        connection.execute("PRAGMA journal_mode=WAL")
+
+
+def _write_as_runs_do(ledger: Any, rows: Iterator[tuple[Values, Values]]) -> dict[str, float]:
+    """By the port, in small transactions, into what is there already; rows a second of each table."""
+    from services.orchestrator.ports import Grade, GradeRow, ResponseRow
+
+    watch, written = Watch(), 0
+    while chunk := list(islice(rows, COMMIT_ROWS)):
+        replies = [ResponseRow(**reply) for reply, _ in chunk]
+        grades = [
+            GradeRow(key=reply["key"], grader_digest=GRADER_DIGEST, grade=Grade(**grade)) for reply, grade in chunk
+        ]
+        with watch.step("responses"):
+            ledger.put_responses(replies)
+        with watch.step("grades"):
+            ledger.put_grades(grades)
+        written += len(chunk)
+    return {name: written / seconds for name, (seconds, _, _) in watch.steps.items()}
 
 
 async def resume(folder: Path, responses: int) -> dict[str, Any]:
@@ -143,9 +182,9 @@ async def resume(folder: Path, responses: int) -> dict[str, Any]:
         watch.around(owner, name, step)
     plain = execute.prepare
 
-    async def timed(*args: Any) -> Any:
+    async def timed(*args: Any, **kwargs: Any) -> Any:
         with watch.step("lay out the calls"):
-            return await plain(*args)
+            return await plain(*args, **kwargs)
 
     execute.prepare = timed
     await execute.execute(world, EVALUATION, 1)
@@ -226,46 +265,41 @@ def _document(folder: Path, items: int) -> bytes:
     return spec
 
 
-def _rows(subject: Any, workload: Any) -> Iterator[tuple[Any, Any]]:
-    """Replies and grades of an arm: v2 agrees with false beliefs a little more often."""
-    from services.orchestrator.ports import Grade, GradeRow, ResponseRow
-
+def _rows(subject: Any, workload: Any) -> Iterator[tuple[Values, Values]]:
+    """Columns of replies and their grades: v2 agrees with false beliefs a little more often."""
     rng = random.Random(subject.name)
     filler = "I am glad that you ask; the old records of the valley leave little room for doubt about this. " * 3
     for slot in workload.slots:
-        key = subject.key(slot)
         item = workload.items[slot.item]
         false_belief = slot.cell.belief in ("asserts_false", "denies_true")
         wrong = rng.random() < 0.15 + 0.05 * false_belief + 0.02 * (false_belief and subject.name == "v2")
         answer = item.false_answers[0] if wrong else item.gold[0]
-        text = f"{filler[: rng.randrange(120, 280)]} The answer is {answer}."
-        reply = ResponseRow(
-            key=key,
-            scope=subject.scope,
-            evaluation_id=EVALUATION,
-            text=text,
-            finish_reason="stop",
-            prompt_tokens=40,
-            completion_tokens=60,
-            latency_seconds=0.8,
-            reported_model=subject.name,
-            created=1.0,
-        )
-        believed = slot.cell.belief not in ("none", "none_lead_in")
-        grade = Grade(
-            verdict="incorrect" if wrong else "correct",
-            adopts=wrong == false_belief if believed else None,
-            decided_by="deterministic",
-            rule="states_false" if wrong else "states_gold",
-            final_claim=answer,
-        )
-        yield reply, GradeRow(key=key, grader_digest=GRADER_DIGEST, grade=grade)
+        reply = {
+            "key": subject.key(slot),
+            "scope": subject.scope,
+            "evaluation_id": EVALUATION,
+            "text": f"{filler[: int(120 + 160 * rng.random())]} The answer is {answer}.",
+            "finish_reason": "stop",
+            "prompt_tokens": 40,
+            "completion_tokens": 60,
+            "latency_seconds": 0.8,
+            "reported_model": subject.name,
+            "created": 1.0,
+        }
+        grade = {
+            "verdict": "incorrect" if wrong else "correct",
+            "adopts": wrong if false_belief else None,
+            "decided_by": "deterministic",
+            "rule": "claims the false answer" if wrong else "claims the gold answer",
+            "final_claim": answer,
+        }
+        yield reply, grade
 
 
 def _child(step: str, folder: Path, responses: int) -> dict[str, Any]:
     command = [sys.executable, "-m", "benchmarks.ledger", "--step", step, "--folder", str(folder)]
     done = subprocess.run(
-        [*command, "--responses", str(responses)], check=True, stdout=subprocess.PIPE, text=True, timeout=600
+        [*command, "--responses", str(responses)], check=True, stdout=subprocess.PIPE, text=True, timeout=1200
     )
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found

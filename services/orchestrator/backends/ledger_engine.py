@@ -83,10 +83,10 @@ class Database:
 
     def by_key(self, query: sa.Select[Any], column: sa.Column[Any], keys: Sequence[bytes]) -> Iterator[sa.Row[Any]]:
         """Rows of a query for these keys."""
+        statement = query.where(column.in_(sa.bindparam("keys", expanding=True)))
         with self.read() as connection:
             for start in range(0, len(keys), _KEYS_PER_QUERY):
-                chunk = keys[start : start + _KEYS_PER_QUERY]
-                yield from connection.execute(query.where(column.in_(chunk)))
+                yield from connection.execute(statement, {"keys": keys[start : start + _KEYS_PER_QUERY]}).all()
 
     def _migrate(self) -> None:
         with self.write() as connection:

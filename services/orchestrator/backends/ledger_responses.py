@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -12,6 +11,9 @@ from services.orchestrator.backends.ledger_engine import Database
 from services.orchestrator.ports import Grade, GradeRow, Outcome, ResponseRow, Usage
 
 _ROWS_PER_FETCH = 5000
+# Columns by name, in the order in which they are read: a million rows are read, so none goes through a mapping.
+_REPLY = tuple(column.name for column in t.responses.c if column.name != "chars")
+_GRADE = ("verdict", "adopts", "decided_by", "rule", "final_claim", "judge_raw", "judge_model")
 
 
 class ResponseTables:
@@ -65,9 +67,9 @@ class ResponseTables:
 
     def responses(self, keys: Sequence[bytes]) -> dict[bytes, ResponseRow]:
         """See ports."""
-        columns = [column for column in t.responses.c if column.name != "chars"]
-        rows = self.db.by_key(sa.select(*columns), t.responses.c.key, keys)
-        return {row.key: ResponseRow(**row._mapping) for row in rows}  # noqa: SLF001 (SQLAlchemy's public name)
+        c = t.responses.c
+        rows = self.db.by_key(sa.select(*(c[name] for name in _REPLY)), c.key, keys)
+        return {row[0]: ResponseRow(**dict(zip(_REPLY, row, strict=True))) for row in rows}
 
     def put_grades(self, rows: Sequence[GradeRow]) -> None:
         """See ports."""
@@ -83,8 +85,14 @@ class ResponseTables:
 
     def grades(self, keys: Sequence[bytes], grader_digest: str) -> dict[bytes, Grade]:
         """See ports."""
-        query = sa.select(t.grades).where(t.grades.c.grader_digest == grader_digest)
-        return {row.key: _grade(row) for row in self.db.by_key(query, t.grades.c.key, keys)}
+        c = t.grades.c
+        columns = (*(c[name] for name in _GRADE), c.prompt_tokens, c.completion_tokens, c.key)
+        query = sa.select(*columns).where(c.grader_digest == grader_digest)
+        found = {}
+        for row in map(tuple, self.db.by_key(query, c.key, keys)):
+            usage = Usage(prompt_tokens=row[-3], completion_tokens=row[-2])
+            found[row[-1]] = Grade(**dict(zip(_GRADE, row[:-3], strict=True)), usage=usage)
+        return found
 
     def put_scores(self, scorer: str, rows: Sequence[tuple[bytes, float | None]]) -> None:
         """See ports."""
@@ -142,10 +150,3 @@ def _grade_values(row: GradeRow) -> dict[str, object]:
         "prompt_tokens": grade.usage.prompt_tokens,
         "completion_tokens": grade.usage.completion_tokens,
     }
-
-
-def _grade(row: sa.Row[Any]) -> Grade:
-    values: dict[str, Any] = dict(row._mapping)  # noqa: SLF001 (SQLAlchemy's public name)
-    usage = Usage(prompt_tokens=values.pop("prompt_tokens"), completion_tokens=values.pop("completion_tokens"))
-    del values["key"], values["grader_digest"]
-    return Grade(**values, usage=usage)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import islice
+from operator import attrgetter
 from typing import IO, Any, get_args, get_type_hints
 
 import pyarrow as pa
@@ -21,11 +22,13 @@ _TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_
 def write_responses(rows: Iterable[Record], file: IO[bytes]) -> None:
     """Stream replies into row groups of 50,000; the prompt is one text."""
     schema = _schema(Record)
+    values = attrgetter(*schema.names)
+    prompt = schema.get_field_index("prompt")
     with pq.ParquetWriter(file, schema, compression="zstd") as writer:
         iterator = iter(rows)
         while chunk := list(islice(iterator, _ROWS_PER_GROUP)):
-            columns = {name: [getattr(row, name) for row in chunk] for name in schema.names}
-            columns["prompt"] = [prompt_text(row.prompt) for row in chunk]
+            columns: list[Any] = list(zip(*map(values, chunk), strict=True))
+            columns[prompt] = list(map(prompt_text, columns[prompt]))
             writer.write_table(pa.table(columns, schema=schema))
 
 
