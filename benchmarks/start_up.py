@@ -93,8 +93,8 @@ async def suite_up(folder: Path) -> None:
 
     from candor_cli.embedded import suite
 
-    async with suite(folder) as addresses:
-        for address in addresses.values():
+    async with suite(folder) as found:
+        for address in found.addresses.values():
             async with grpc.aio.insecure_channel(address) as channel:
                 stub = health_pb2_grpc.HealthStub(channel)
                 async for answer in stub.Watch(health_pb2.HealthCheckRequest()):

@@ -49,8 +49,8 @@ async def orchestrator(remote: Remote, state: Path) -> AsyncIterator[Orchestrato
         return
     from candor_cli.embedded import suite
 
-    async with suite(state) as addresses:
-        channel = connect(Target(addresses["orchestrator"]))
+    async with suite(state) as found:
+        channel = connect(found.target("orchestrator"))
         try:
             yield Orchestrator(channel)
         finally:

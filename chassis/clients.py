@@ -70,7 +70,7 @@ def connect(target: Target, *, max_message_bytes: int = 16 * 2**20) -> grpc.aio.
         # Loopback and cluster addresses never go through an HTTP proxy.
         ("grpc.enable_http_proxy", 0),
     ]
-    interceptors = [_CallMetadata(target.token)]
+    interceptors = [kind(target.token) for kind in (_UnaryUnary, _UnaryStream, _StreamUnary)]
     if target.tls_ca is None:
         return grpc.aio.insecure_channel(target.address, options=options, interceptors=interceptors)
     credentials = grpc.ssl_channel_credentials(target.tls_ca, target.tls_key, target.tls_cert)
@@ -93,26 +93,11 @@ async def stream(service: str, call: AsyncIterable[Response]) -> AsyncIterator[R
             yield response
 
 
-class _CallMetadata(
-    grpc.aio.UnaryUnaryClientInterceptor,
-    grpc.aio.UnaryStreamClientInterceptor,
-    grpc.aio.StreamUnaryClientInterceptor,
-):
+class _CallMetadata:
     """Adds the token and the request id under way to each call."""
 
     def __init__(self, token: str) -> None:
         self._token = token
-
-    async def intercept_unary_unary(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
-        return await continuation(self._with_metadata(details), request)
-
-    async def intercept_unary_stream(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
-        return await continuation(self._with_metadata(details), request)
-
-    async def intercept_stream_unary(
-        self, continuation: Callable[..., Any], details: Any, request_iterator: Any
-    ) -> Any:
-        return await continuation(self._with_metadata(details), request_iterator)
 
     def _with_metadata(self, details: grpc.aio.ClientCallDetails) -> grpc.aio.ClientCallDetails:
         metadata = grpc.aio.Metadata(*(details.metadata or ()))
@@ -123,6 +108,24 @@ class _CallMetadata(
         return grpc.aio.ClientCallDetails(
             details.method, details.timeout, metadata, details.credentials, details.wait_for_ready
         )
+
+
+# One class a kind of call: a channel takes an interceptor for the first kind that it is an instance of, and no other.
+class _UnaryUnary(_CallMetadata, grpc.aio.UnaryUnaryClientInterceptor):
+    async def intercept_unary_unary(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
+        return await continuation(self._with_metadata(details), request)
+
+
+class _UnaryStream(_CallMetadata, grpc.aio.UnaryStreamClientInterceptor):
+    async def intercept_unary_stream(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
+        return await continuation(self._with_metadata(details), request)
+
+
+class _StreamUnary(_CallMetadata, grpc.aio.StreamUnaryClientInterceptor):
+    async def intercept_stream_unary(
+        self, continuation: Callable[..., Any], details: Any, request_iterator: Any
+    ) -> Any:
+        return await continuation(self._with_metadata(details), request_iterator)
 
 
 def _read(path: Path | None) -> bytes:

@@ -68,12 +68,12 @@ async def grade_rows(
     from candor.grader.v1 import grader_pb2, grader_pb2_grpc
 
     from candor_cli.embedded import suite
-    from chassis.clients import Target, connect, stream
+    from chassis.clients import connect, stream
     from chassis.rpc_errors import from_status
 
     outcomes: list[dict[str, str]] = [{} for _ in rows]
-    async with suite(None, only=("grader",)) as addresses:
-        channel = connect(Target(addresses["grader"]))
+    async with suite(None, only=("grader",)) as found:
+        channel = connect(found.target("grader"))
         stub = grader_pb2_grpc.GraderServiceStub(channel)
         for start in range(0, len(rows), _BATCH):
             part = rows[start : start + _BATCH]

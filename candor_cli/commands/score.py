@@ -75,12 +75,12 @@ async def _score(
 
     from candor_cli.embedded import suite
     from candor_cli.view.track import track
-    from chassis.clients import Target, connect, stream
+    from chassis.clients import connect, stream
     from chassis.rpc_errors import from_status
 
     outcomes: list[dict[str, str]] = [{} for _ in texts]
-    async with suite(None, only=("grader",)) as addresses:
-        channel = connect(Target(addresses["grader"]))
+    async with suite(None, only=("grader",)) as found:
+        channel = connect(found.target("grader"))
         stub = grader_pb2_grpc.GraderServiceStub(channel)
         for start in track(range(0, len(texts), _BATCH), "scoring"):
             request = grader_pb2.ScoreTextsRequest(

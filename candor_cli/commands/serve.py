@@ -13,16 +13,16 @@ def serve(
         list[str] | None,
         typer.Argument(help="inference, grader, orchestrator; default: all three.", show_default=False),
     ] = None,
-    state: Annotated[Path, typer.Option("--state", envvar="CANDOR_STATE", help="Folder of the ledger.")] = Path(
-        ".candor"
-    ),
+    state: Annotated[
+        Path, typer.Option("--state", envvar="CANDOR_STATE", help="Folder of the ledger and the token.")
+    ] = Path(".candor"),
     port: Annotated[
         int,
         typer.Option("--port", min=0, max=65535, help="Port of the first service; the others follow. 0: free ports."),
     ] = 0,
     log_level: Annotated[str, typer.Option("--log-level", help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
 ) -> None:
-    """Serve on loopback; for a cluster run `python -m services.NAME`, which reads its settings from the environment."""
+    """Serve on loopback, for callers with the token; for a cluster run `python -m services.NAME`."""
     from candor_cli.session import run
 
     try:
@@ -42,7 +42,27 @@ async def _serve(services: tuple[str, ...], state: Path, port: int, log_level: s
         raise CandorError(
             Reason.INVALID_REQUEST, f"there is no service {unknown[0]!r}; the services are {', '.join(SERVICES)}"
         )
-    async with suite(state, only=services or SERVICES, first_port=port, log_level=log_level) as addresses:
-        for name, address in addresses.items():
-            print(f"{name:13} {address}", flush=True)
+    path, token = _token(state)
+    async with suite(state, only=services or SERVICES, first_port=port, log_level=log_level, token=token) as found:
+        for name, address in found.addresses.items():
+            print(f"{name:13} {address}")
+        print(f"callers send the token in {path} (--token-file)", flush=True)
         await asyncio.Event().wait()
+
+
+def _token(state: Path) -> tuple[Path, str]:
+    """The token of this state folder, made when there is none; readable by its owner alone."""
+    import os
+    import secrets
+
+    from chassis.errors import CandorError, Reason
+
+    path = state / "token"
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        if not path.exists():
+            with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+                file.write(secrets.token_urlsafe(32) + "\n")
+        return path, path.read_text(encoding="ascii").strip()
+    except OSError as error:
+        raise CandorError(Reason.LEDGER_FULL, f"{path}: {error.strerror}") from error
