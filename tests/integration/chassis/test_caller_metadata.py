@@ -56,8 +56,8 @@ async def every_kind(address: str, token: str) -> list[str]:
         grader = grader_pb2_grpc.GraderServiceStub(channel)
         with translated("grader"):
             seen.append((await grader.GetGraderInfo(grader_pb2.GetGraderInfoRequest())).digest)
-        async for answer in stream("grader", grader.ScoreTexts(grader_pb2.ScoreTextsRequest())):
-            seen.append(answer.unscored.reason)
+        answers = stream("grader", grader.ScoreTexts(grader_pb2.ScoreTextsRequest()))
+        seen += [answer.unscored.reason async for answer in answers]
         with translated("orchestrator"):
             uploaded = await orchestrator_pb2_grpc.OrchestratorServiceStub(channel).UploadDataset(parts())
         seen.append(uploaded.digest)
@@ -72,18 +72,22 @@ async def test_token_and_request_id_reach_every_kind_of_call(address: str) -> No
         request_id.reset(context)
 
 
+async def call(kind: str, channel: grpc.aio.Channel) -> None:
+    grader = grader_pb2_grpc.GraderServiceStub(channel)
+    if kind == "unary":
+        with translated("grader"):
+            await grader.GetGraderInfo(grader_pb2.GetGraderInfoRequest())
+    elif kind == "streamed answers":
+        assert not [_ async for _ in stream("grader", grader.ScoreTexts(grader_pb2.ScoreTextsRequest()))]
+    else:
+        with translated("orchestrator"):
+            await orchestrator_pb2_grpc.OrchestratorServiceStub(channel).UploadDataset(iter(()))
+
+
 @pytest.mark.parametrize("token", ["", "wrong"])
-async def test_no_kind_of_call_is_answered_without_the_token(address: str, token: str) -> None:
-    for call in ("GetGraderInfo", "ScoreTexts", "UploadDataset"):
-        async with connect(Target(address, token=token)) as channel:
-            grader = grader_pb2_grpc.GraderServiceStub(channel)
-            with pytest.raises(CandorError) as caught:
-                if call == "GetGraderInfo":
-                    with translated("grader"):
-                        await grader.GetGraderInfo(grader_pb2.GetGraderInfoRequest())
-                elif call == "ScoreTexts":
-                    [_ async for _ in stream("grader", grader.ScoreTexts(grader_pb2.ScoreTextsRequest()))]
-                else:
-                    with translated("orchestrator"):
-                        await orchestrator_pb2_grpc.OrchestratorServiceStub(channel).UploadDataset(iter(()))
-            assert caught.value.reason is Reason.CALLER_UNAUTHENTICATED
+@pytest.mark.parametrize("kind", ["unary", "streamed answers", "streamed requests"])
+async def test_no_kind_of_call_is_answered_without_the_token(address: str, token: str, kind: str) -> None:
+    async with connect(Target(address, token=token)) as channel:
+        with pytest.raises(CandorError) as caught:
+            await call(kind, channel)
+    assert caught.value.reason is Reason.CALLER_UNAUTHENTICATED
