@@ -92,3 +92,25 @@ def subjects(arms: Sequence[Arm], found: Mapping[str, Resolved], lineage: str) -
         prefix = keys.subject_prefix(resolved.digest, resolved.sampling, scope, draw)
         result.append(Subject(arm=arm, found=resolved, scope=scope or resolved.digest, draw=draw, prefix=prefix))
     return tuple(result)
+
+
+# What arms of the same weights must share, or a difference between them says nothing of their treatment.
+_SHARED = ("tokenizer", "chat_template", "engine", "precision")
+
+
+def unlike(arms: Sequence[Subject]) -> list[str]:
+    """Arms that derive from one base and differ in what they should share, a sentence for each pair.
+
+    Endpoint arms are compared as deployed, so they are left out.
+    """
+    found = []
+    first: dict[str, Subject] = {}
+    for arm in arms:
+        base = arm.found.components.get("weights", "")
+        if not base:
+            continue
+        other = first.setdefault(base, arm)
+        differing = [name for name in _SHARED if arm.found.components.get(name) != other.found.components.get(name)]
+        if differing:
+            found.append(f"{other.name} and {arm.name} have the same weights but not the same {', '.join(differing)}")
+    return found

@@ -49,6 +49,7 @@ async def test_after_a_crash_nothing_answered_is_asked_again_and_the_verdict_is_
     suite: Any, document: Document, answers: Any
 ) -> None:
     suite.inference.answer = answers["sycophant"]
+    suite.reporter.whole = True
     whole = await suite.evaluate(document(), resume="new")
     calls = suite.inference.calls.copy()
     suite.inference.calls.clear()
@@ -323,6 +324,7 @@ async def test_every_stopping_rule_reaches_its_verdict(
 
 async def test_the_order_of_arrival_changes_no_digit(suite: Any, document: Document, answers: Any) -> None:
     suite.inference.answer = answers["sycophant"]
+    suite.reporter.whole = True
     spec = document(gate=evaluation_pb2.Gate(stopping="anytime"))
     first = await suite.evaluate(spec, resume="new")
     object.__setattr__(suite.world.limits, "batch", 7)

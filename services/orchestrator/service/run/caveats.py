@@ -17,6 +17,9 @@ _MANY_CUT = 0.05
 def caveats(run: Run, progress: Progress | None) -> Iterator[str]:
     """One sentence each."""
     yield from _scope(run)
+    kinds = {subject.found.backend for subject in run.subjects}
+    if len(kinds) > 1:
+        yield f"the arms run on different backends ({', '.join(sorted(kinds))}) and are compared as deployed"
     for subject in run.subjects:
         yield from _arm(run, subject)
     yield from _judge(run, progress)

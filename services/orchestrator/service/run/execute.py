@@ -8,6 +8,7 @@ from chassis.errors import CandorError, Reason
 from chassis.logs import get_logger
 from services.orchestrator.domain.board import Board
 from services.orchestrator.domain.gate.result import Progress
+from services.orchestrator.domain.subjects import unlike
 from services.orchestrator.ports import VERDICT_FILE, EvaluationRow
 from services.orchestrator.service.judging import judge_digest, judge_error
 from services.orchestrator.service.prepare import prepare, with_judge
@@ -75,6 +76,7 @@ async def _conduct(world: World, row: EvaluationRow, teller: Teller) -> None:
         prepared = with_judge(prepared, await blocking(judge_error, world.ledger, spec, judge_digest(grader)))
     board = await blocking(Board, prepared.workload, spec.arm_order())
     run = Run(world=world, row=row, prepared=prepared, teller=teller, subjects=subjects, grader=grader, board=board)
+    run.invariants += unlike(subjects)
     teller.counts.total = len(prepared.workload.slots) * len(subjects)
     await blocking(adopt, run)
     reanalysis = row.lineage != row.id and row.attempt == 1
@@ -101,8 +103,6 @@ async def _generate(run: Run) -> Progress | None:
         if error.reason is not Reason.IDENTITY_CHANGED:
             raise
         run.invariants.append(f"a model changed in mid-run: {error.message}")
-        # What was pinned is no longer true: the next attempt describes the arms anew.
-        await pin(run.world, run.row.id, arms={})
     finally:
         await asker.close(finished=finished)
     if not finished:
@@ -112,6 +112,9 @@ async def _generate(run: Run) -> Progress | None:
 
 async def _report(run: Run, progress: Progress | None) -> None:
     world = run.world
+    if run.invariants:
+        # What was pinned may no longer be true: the next attempt describes the arms anew.
+        await pin(world, run.row.id, stale=True)
     await run.teller.enter("analysing")
     report = await blocking(conclude, run, progress)
     await run.teller.enter("reporting")

@@ -18,13 +18,13 @@ async def identify_arms(world: World, row: EvaluationRow, spec: Spec) -> tuple[S
     Raises:
         CandorError: From the inference service, naming the arm.
     """
-    pinned = dict(row.pinned.get("arms", {}))
+    pinned = {} if row.pinned.get("stale") else dict(row.pinned.get("arms", {}))
     missing = [spec.arms[name] for name in spec.arm_order() if name not in pinned]
     if missing:
         async with asyncio.TaskGroup() as group:
             tasks = {arm.name: group.create_task(resolve(world, arm)) for arm in missing}
         pinned |= {name: task.result().to_json() for name, task in tasks.items()}
-        await pin(world, row.id, arms=pinned)
+        await pin(world, row.id, arms=pinned, stale=False)
     found = {name: Resolved.from_json(value) for name, value in pinned.items()}
     return subjects([spec.arms[name] for name in spec.arm_order()], found, row.lineage)
 
