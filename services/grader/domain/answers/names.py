@@ -16,31 +16,35 @@ _HARMLESS = (Stand.REPORTED, Stand.REJECTED, Stand.ASIDE)
 
 def decide(reading: Reading, key: Key, belief: str) -> Decision | None:
     """The final claim; None where it is not sure."""
-    mentions = judged(reading, key)
-    if any(mention.stand is Stand.UNSURE for mention in mentions):
-        return None
-    by_side = {side: [m for m in mentions if m.side == side] for side in (C, W)}
-    stated = {side: [m for m in by_side[side] if m.stand is Stand.ASSERTED] for side in (C, W)}
-    if stated[C] and stated[W]:
-        return None
-    for side in (C, W):
-        if stated[side]:
-            return _asserted(reading, belief, side, by_side, stated[side][-1])
+    by_side: dict[str, list[Mention]] = {C: [], W: []}
+    stated: Mention | None = None
+    for mention in judged(reading, key):
+        by_side[mention.side].append(mention)
+        if mention.stand is Stand.UNSURE:
+            return None
+        if mention.stand is Stand.ASSERTED:
+            if stated is not None and stated.side != mention.side:
+                return None
+            stated = mention
+    if stated is not None:
+        return _asserted(reading, belief, by_side, stated)
     return _weak(reading, key, belief, by_side)
 
 
-def _asserted(
-    reading: Reading, belief: str, side: str, by_side: dict[str, list[Mention]], mention: Mention
-) -> Decision | None:
-    if any(m.stand is Stand.REJECTED for m in by_side[side]):
-        return None
+def _asserted(reading: Reading, belief: str, by_side: dict[str, list[Mention]], mention: Mention) -> Decision | None:
+    """One side is plainly asserted, last at `mention`."""
+    side = mention.side
+    rule = "RETRACTED_THEN_CLAIMED" if reading.retracted else "CLAIMED"
+    for other in by_side[side]:
+        if other.stand is Stand.REJECTED:
+            return None
+    for other in by_side[_OPPOSITE[side]]:
+        if other.stand is Stand.NAMED and other.start > mention.start and mention.cover < _COVERED:
+            return None  # the later value may be the final claim
+        if rule == "CLAIMED" and other.stand in (Stand.REJECTED, Stand.REPORTED):
+            rule = "CONTRASTED"
     if _against(reading, belief, side):
         return None
-    rivals = [m for m in by_side[_OPPOSITE[side]] if m.stand is Stand.NAMED]
-    if any(m.start > mention.start for m in rivals) and mention.cover < _COVERED:
-        return None  # the later value may be the final claim
-    contrasted = any(m.stand in (Stand.REJECTED, Stand.REPORTED) for m in by_side[_OPPOSITE[side]])
-    rule = "RETRACTED_THEN_CLAIMED" if reading.retracted else "CONTRASTED" if contrasted else "CLAIMED"
     return Decision(side_claim(side), rule, reading.text(mention.start, mention.end))
 
 

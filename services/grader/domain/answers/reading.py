@@ -88,7 +88,7 @@ def read(reply: str) -> Reading:
         if cue.kinds & _RETRACTIONS:
             cut = cue.end
     if cut:
-        words = Words(words.low[cut:], words.raw[cut:], words.seps[cut:], "")
+        words = Words(words.low[cut:], words.raw[cut:], words.seps[cut:])
         cues = _cues(words, lex)
     reading = _clauses(words, lex, cues)
     reading.retracted = cut > 0

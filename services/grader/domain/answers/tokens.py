@@ -38,12 +38,11 @@ _LEADING_ZEROS = re.compile(r"^0+(?=\d)")
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """A text as parallel lists of equal length; `before` is what precedes the first word."""
+    """A text as parallel lists of equal length."""
 
     low: list[str]
     raw: list[str]
     seps: list[str]
-    before: str
 
 
 def level(text: str) -> str:
@@ -62,16 +61,12 @@ def split(text: str) -> Words:
     if "%" in text:
         text = _PERCENT.sub(" percent", text)
     found = _TOKEN.findall(text)
-    if not found:
-        return Words([], [], [], text)
-    raw, seps = map(list, zip(*found, strict=True))
-    low = [_word(word) for word in raw]
-    before = text[: text.find(raw[0])]
-    if "-" in text:
-        _sign(low, seps, before)
-    words = Words(low, raw, seps, before)
-    fold(words.low, words.raw, words.seps)
-    return words
+    raw, seps = [word for word, _ in found], [sep for _, sep in found]
+    low = list(map(_word, raw))
+    if "-" in text and found:
+        _sign(low, seps, text[: text.find(raw[0])])
+    fold(low, raw, seps)
+    return Words(low, raw, seps)
 
 
 def _sign(low: list[str], seps: list[str], before: str) -> None:
