@@ -39,19 +39,19 @@ def show_plan(plan: orchestrator_pb2.Plan, console: Console | None = None) -> No
 
 
 def _power(plan: orchestrator_pb2.Plan) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, title="Chances of a decision", title_justify="left")
-    table.add_column("gate")
+    table = Table(box=box.SIMPLE_HEAD, title="Chances of a decision", title_justify="left", padding=(0, 1, 0, 0))
+    table.add_column("gate", no_wrap=True)
     several = len({gate.candidate for gate in plan.gates}) > 1
     if several:
         table.add_column("candidate")
     for column in (
         "margin",
         "items",
-        "PASS if equal",
-        "FAIL at 2 x margin",
-        "PASS at margin",
-        "detectable",
-        "items for 80 %",
+        "PASS\nif equal",
+        "FAIL at\n2 x margin",
+        "PASS at\nmargin",
+        "detectable\npoints",
+        "items\nfor 80 %",
     ):
         table.add_column(column, justify="right")
     for gate in plan.gates:
@@ -63,7 +63,7 @@ def _power(plan: orchestrator_pb2.Plan) -> Table:
             percent(gate.pass_if_equal),
             percent(gate.fail_if_twice_margin),
             percent(gate.pass_at_margin),
-            f"{gate.minimum_detectable_pp:.1f} points",
+            f"{gate.minimum_detectable_pp:.1f}",
             f"{gate.items_for_80:,}",
         )
     return table

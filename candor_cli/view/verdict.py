@@ -42,13 +42,13 @@ def show_verdict(console: Console, verdict: Mapping[str, Any]) -> None:
 
 def _gates(gates: Sequence[Mapping[str, Any]]) -> Table:
     several = len({gate["candidate"] for gate in gates}) > 1
-    table = Table(box=box.SIMPLE_HEAD, title="Gates", title_justify="left", pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, title="Gates", title_justify="left", padding=(0, 1, 0, 0))
     table.add_column("gate", no_wrap=True)
     if several:
         table.add_column("candidate")
     for column in ("baseline", "candidate", "difference", "margin", "items"):
         table.add_column(column, justify="right")
-    table.add_column("decision")
+    table.add_column("decision", no_wrap=True)
     for gate in gates:
         decision = gate["decision"] + (", improved" if gate["improvement"] else "")
         table.add_row(
@@ -74,7 +74,7 @@ def _cells(comparison: Mapping[str, Any]) -> Table | None:
     if not rows:
         return None
     title = f"Wrong answers in %, {plain(comparison['reference'])} → {plain(comparison['treated'])} (points between)"
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", padding=(0, 1, 0, 0))
     table.add_column("context", no_wrap=True)
     for belief in (*beliefs, "all"):
         table.add_column(belief.replace("_", "_\n", 1), justify="right")
