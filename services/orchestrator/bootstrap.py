@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
 from pathlib import Path
@@ -11,6 +12,7 @@ import sqlalchemy as sa
 from candor.orchestrator.v1 import orchestrator_pb2, orchestrator_pb2_grpc
 
 from chassis.clients import Target, connect
+from chassis.errors import CandorError, Reason
 from chassis.metrics import Metrics
 from chassis.serving import Service
 from chassis.settings import ClientSettings
@@ -22,6 +24,7 @@ from services.orchestrator.backends.inference_grpc import GrpcInference
 from services.orchestrator.backends.inference_routed import RoutedInference
 from services.orchestrator.backends.ledger_engine import Database
 from services.orchestrator.backends.ledger_sql import SqlLedger
+from services.orchestrator.backends.reachable import answers
 from services.orchestrator.backends.replicas import Replicas
 from services.orchestrator.backends.report.files import FileReporter
 from services.orchestrator.backends.runs_dbos import DbosRuns, RunsConfig
@@ -75,7 +78,8 @@ def build(settings: OrchestratorSettings) -> Service:
         if not await blocking(database.ping):
             return False
         await runs.open()
-        return True
+        # Embedded, the services called are in this process and end with it.
+        return settings.embedded or all(await asyncio.gather(*map(answers, channels)))
 
     async def close() -> None:
         await runs.close()
@@ -125,7 +129,11 @@ def _beside(ledger_url: str) -> str:
 def _with_folder(ledger_url: str) -> str:
     url = sa.make_url(ledger_url)
     if url.get_backend_name() == _SQLITE and url.database:
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+        folder = Path(url.database).parent
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CandorError(Reason.LEDGER_FULL, f"{folder} cannot be made: {error.strerror}") from error
     return ledger_url
 
 

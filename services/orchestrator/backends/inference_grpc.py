@@ -18,6 +18,8 @@ from services.orchestrator.ports import Check, Identity, Prompt, Reply, Usage
 _DESCRIBE_SECONDS = 600.0  # hashing and loading a large checkpoint
 _BATCH_SECONDS = 3600.0
 _FRUITLESS_STREAMS = 3  # broken in a row without a single reply
+# The stream broke on its way. What the subject itself says is not asked for twice: inference has tried before.
+_BROKEN = (Reason.SERVICE_UNAVAILABLE, Reason.DEADLINE_EXCEEDED)
 
 
 class GrpcInference:
@@ -75,7 +77,7 @@ class GrpcInference:
                     failed = response.WhichOneof("outcome") == "error"
                     yield index, from_status(response.error) if failed else _reply(response.reply)
             except CandorError as error:
-                if not error.retryable:
+                if error.reason not in _BROKEN:
                     raise
                 broken = error
             fruitless = 0 if done else fruitless + 1

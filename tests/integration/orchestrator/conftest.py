@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -111,6 +112,18 @@ async def client(tmp_path: Path, open_client: Callable[[str], Client]) -> AsyncI
         )
         async with running(build_orchestrator(settings), settings) as address:
             yield open_client(address)
+
+
+@pytest.fixture
+def unused_port() -> Callable[[], int]:
+    """A loopback port on which nobody listens."""
+
+    def free() -> int:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            return int(probe.getsockname()[1])
+
+    return free
 
 
 def answer(call: Call) -> str:

@@ -1,0 +1,44 @@
+"""A replica says SERVING only while its ledger and the services that it calls answer."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from chassis.errors import CandorError
+from chassis.testing.running import running
+from services.grader.bootstrap import build as build_grader
+from services.grader.settings import GraderSettings
+from services.inference.bootstrap import build as build_inference
+from services.inference.settings import InferenceSettings
+from services.orchestrator.bootstrap import build
+from services.orchestrator.settings import OrchestratorSettings
+
+
+async def test_ready_needs_everything_that_is_called(tmp_path: Path, unused_port: Callable[[], int]) -> None:
+    inference, grader = InferenceSettings(), GraderSettings()
+    async with running(build_inference(inference), inference) as first:
+        gone = OrchestratorSettings(
+            ledger_url=f"sqlite:///{tmp_path}/a/ledger.db",
+            artifacts_url=str(tmp_path / "artifacts"),
+            inference_targets={"*": first},
+            grader_target=f"127.0.0.1:{unused_port()}",
+            executor_id="r1",
+        )
+        service = build(gone)
+        assert not await service.ready()
+        await service.close()
+        async with running(build_grader(grader), grader) as second:
+            there = gone.model_copy(update={"grader_target": second})
+            service = build(there)
+            assert await service.ready()
+            assert await service.ready()
+            await service.close()
+
+
+@pytest.mark.parametrize("url", ["sqlite:////proc/nowhere/ledger.db", "postgresql://127.0.0.1:1/none"])
+async def test_a_ledger_that_cannot_be_opened_is_said_at_the_start(tmp_path: Path, url: str) -> None:
+    settings = OrchestratorSettings(ledger_url=url, artifacts_url=str(tmp_path))
+    with pytest.raises(CandorError) as caught:
+        build(settings)
+    assert caught.value.retryable
