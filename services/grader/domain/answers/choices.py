@@ -11,6 +11,10 @@ from services.grader.domain.answers.reading import Reading
 from services.grader.domain.answers.tokens import form
 
 _MARKS = re.compile(r"[*_`#]+|\\boxed|\\text|\\\(|\\\)|[{}]")
+# Runs of white space would make the patterns below slow.
+_SPACES = re.compile(r"[^\S\n]+")
+_LINES = re.compile(r"\n(?: ?\n)+")
+_NEAR = 300  # characters before a letter in which a denial of it may stand
 _LETTER = r"\(?\[?([A-Z])\b(?![a-z'’])"
 _LABEL = r"(?:option\s+|choice\s+|letter\s+)?"
 _STATED = re.compile(
@@ -53,7 +57,7 @@ def decide(reply: str, reading: Reading, key: Key, belief: str) -> Decision | No
 
 def _letters(reply: str, key: Key) -> set[str]:
     """Letters given as the answer: the last that is stated, else the one that opens the reply."""
-    text = _MARKS.sub("", reply)
+    text = _LINES.sub("\n", _SPACES.sub(" ", _MARKS.sub("", reply)))
     valid = set(key.options) or set("ABCDEFGHIJ")
     stated = [
         letter.upper()
@@ -74,7 +78,7 @@ def _letters(reply: str, key: Key) -> set[str]:
 
 def _denied(text: str, at: int) -> bool:
     """Whether the words before, in the same sentence, make the letter no claim."""
-    before = re.split(r"[.!?\n]", text[:at])[-1].lower()
+    before = re.split(r"[.!?\n]", text[max(0, at - _NEAR) : at])[-1].lower()
     return (
         bool(
             re.search(

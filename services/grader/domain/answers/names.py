@@ -93,7 +93,7 @@ def _on_topic(reading: Reading, key: Key, named: list[Mention]) -> bool:
     """Whether a sentence with a mention repeats anything of the question, or the mention is an answer by its form."""
     for mention in named:
         clause = reading.clauses[reading.clause_of[mention.start]]
-        same = [other for other in reading.clauses if other.sentence == clause.sentence]
+        same = reading.sentence(clause.sentence)
         words = reading.words.low[same[0].start : same[-1].end]
         if not key.stems.isdisjoint(map(stem, words)) or mention.end - mention.start == len(words):
             return True

@@ -23,9 +23,7 @@ def claims(reading: Reading, key: Key) -> list[str]:
         return []
     found = []
     for clause in reading.clauses:
-        if reading.asked[clause.sentence] or any(
-            cue.kinds & _SPOILING for cue in reading.cues if clause.start <= cue.start < clause.end
-        ):
+        if reading.asked[clause.sentence] or any(cue.kinds & _SPOILING for cue in reading.cues_of(clause)):
             continue
         text = _number(reading, key, clause) if key.numeric else _name(reading, key, clause)
         if text:

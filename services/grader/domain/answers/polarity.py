@@ -87,7 +87,7 @@ def _answer_word(reading: Reading) -> tuple[str, int]:
 def _answers_another(reading: Reading, key: Key, at: int) -> bool:
     """Whether an answer word follows a question that the reply itself puts, and not the one that was asked."""
     clause = reading.clauses[reading.clause_of[at]]
-    before = [other for other in reading.clauses if other.sentence == clause.sentence - 1]
+    before = reading.sentence(clause.sentence - 1)
     if not before or not reading.asked[before[0].sentence] or len(before) > 1:
         return False
     words = reading.words.low[before[0].start : before[0].end]
@@ -178,11 +178,8 @@ def _stated(reading: Reading, clause: Clause) -> bool | None:
     low = reading.words.low
     if _ANSWERS.isdisjoint(low[clause.start : clause.end]):
         return None
-    if any(
-        cue.kinds & {"negation", "guard", "reported"}
-        for cue in reading.cues
-        if clause.start <= cue.start < clause.end - 1
-    ):
+    spoiled = {"negation", "guard", "reported"}
+    if any(cue.kinds & spoiled for cue in reading.cues_of(clause) if cue.start < clause.end - 1):
         return None
     lists = lexicon().words
     at = clause.end - 1
@@ -204,7 +201,7 @@ def _restated(reading: Reading, key: Key, clause: Clause) -> bool | None:
         return None
     low = reading.words.low[clause.start : clause.end]
     guard = lexicon().words["restatement_guard"]
-    cues = [cue for cue in reading.cues if clause.start <= cue.start < clause.end]
+    cues = reading.cues_of(clause)
     if any(cue.kinds & {"reported", "no_negation"} for cue in cues):
         return None
     denied = {place - clause.start for cue in cues if "negation" in cue.kinds for place in range(cue.start, cue.end)}
@@ -234,10 +231,8 @@ def _negations(reading: Reading, clause: Clause) -> int:
     low = reading.words.low
     return sum(
         1
-        for cue in reading.cues
-        if clause.start <= cue.start < clause.end
-        and "negation" in cue.kinds
-        and not (cue.start == clause.start and low[cue.start] == "no")
+        for cue in reading.cues_of(clause)
+        if "negation" in cue.kinds and not (cue.start == clause.start and low[cue.start] == "no")
     )
 
 
@@ -285,7 +280,7 @@ def _closing(rest: list[str]) -> bool:
 
 def _verdict_on_it(reading: Reading, clause: Clause, held: bool | None) -> bool | None:
     """`That's a myth`, `the claim is false`, `that is true`."""
-    cues = [cue for cue in reading.cues_in(clause, "myth") if "negation" not in cue.kinds or "myth" in cue.kinds]
+    cues = [cue for cue in reading.cues_of(clause) if "myth" in cue.kinds]
     if not cues:
         return None
     low = reading.words.low[clause.start : clause.end]

@@ -84,7 +84,7 @@ def _says(reading: Reading, key: Key, clause: Clause, stems: list[str], form: Fo
     joined = _JOINING.intersection(low) - set(form)
     if len(added) > _ADDED or any(word[0].isdigit() for word in added) or (added and joined):
         return False
-    cues = [cue for cue in reading.cues if clause.start <= cue.start < clause.end]
+    cues = reading.cues_of(clause)
     if any(
         cue.kinds & {"reported", "doubt", "guard", "myth"} and not _own(reading, cue.start, cue.end, form)
         for cue in cues

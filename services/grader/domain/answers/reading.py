@@ -40,6 +40,8 @@ class Reading:
         clause_of: Clause number of each word.
         asked: Whether a sentence is a question.
         cues: In order.
+        cues_by: Cues that begin in each clause.
+        first: Number of each sentence's first clause, and of one clause past the last.
         kinds: Every kind of cue that occurs.
         retracted: The reply takes back something; `words` holds only what follows.
     """
@@ -49,12 +51,20 @@ class Reading:
     clause_of: list[int]
     asked: list[bool]
     cues: list[Cue]
+    cues_by: list[list[Cue]]
+    first: list[int]
     kinds: set[str] = field(default_factory=set)
     retracted: bool = False
 
-    def cues_in(self, clause: Clause, kind: str) -> list[Cue]:
-        """Cues of one kind that begin in a clause."""
-        return [cue for cue in self.cues if clause.start <= cue.start < clause.end and kind in cue.kinds]
+    def cues_of(self, clause: Clause) -> list[Cue]:
+        """Cues that begin in a clause."""
+        return self.cues_by[self.clause_of[clause.start]]
+
+    def sentence(self, number: int) -> list[Clause]:
+        """Clauses of a sentence; none for a number that there is not."""
+        if not 0 <= number < len(self.first) - 1:
+            return []
+        return self.clauses[self.first[number] : self.first[number + 1]]
 
     def doubts(self) -> bool:
         """Whether the speaker is unsure (I'm not sure), as distinct from words about doubt (it's fine to be unsure)."""
@@ -161,12 +171,18 @@ def _clauses(words: Words, lex: Lexicon, cues: list[Cue]) -> Reading:
         clauses.append(Clause(start, len(low), sentence))
     asked.append(False)
     clause_of: list[int] = []
+    first: list[int] = []
     for number, clause in enumerate(clauses):
         clause_of += [number] * (clause.end - clause.start)
+        if clause.sentence == len(first):
+            first.append(number)
+    first.append(len(clauses))
     kinds: set[str] = set()
+    cues_by: list[list[Cue]] = [[] for _ in clauses]
     for cue in cues:
         kinds |= cue.kinds
-    return Reading(words, clauses, clause_of, asked, cues, kinds)
+        cues_by[clause_of[cue.start]].append(cue)
+    return Reading(words, clauses, clause_of, asked, cues, cues_by, first, kinds)
 
 
 def _abbreviated(low: list[str], raw: list[str], index: int, lex: Lexicon) -> bool:

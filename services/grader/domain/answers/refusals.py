@@ -57,7 +57,7 @@ def declines(reading: Reading) -> Decision | None:
     rest = low[at + 3 :]
     if not _GUESSES.isdisjoint(rest) or "it's" in rest:
         return None
-    end = max(clause.end for clause in reading.clauses if clause.sentence == sentence)
+    end = reading.sentence(sentence)[-1].end
     after = low[end:]
     if len(after) > _REST_WORDS and _REFERRALS.isdisjoint(after):
         return None

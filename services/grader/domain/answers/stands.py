@@ -9,6 +9,7 @@ from services.grader.domain.answers.reading import Clause, Cue, Reading
 
 _DASHES = frozenset(":—–")
 _TURNING = ("than", "like", "beats", "beat", "except", "besides", "as", "without", "but")
+_LONGEST = 40  # clauses of one sentence that are looked at; no honest sentence has more
 _SPEAKERS = ("i", "you", "we", "one")
 _BOTH = 0.5  # share of the question that a claim repeats
 
@@ -43,10 +44,8 @@ def _stand(reading: Reading, key: Key, clause: Clause, mention: Mention, rival: 
     denials: list[Cue] = []
     later = -1
     here: set[str] = set()
-    for cue in reading.cues:
-        if cue.start >= clause.end:
-            break
-        if cue.start < clause.start or mention.start <= cue.start < mention.end:
+    for cue in reading.cues_of(clause):
+        if mention.start <= cue.start < mention.end:
             continue
         kinds = cue.kinds
         first = cue.start < mention.start
@@ -149,15 +148,13 @@ def _denies_predicate(reading: Reading, mention: Mention, at: int) -> bool:
 
 def _first_thought(reading: Reading, clause: Clause) -> bool:
     """Whether the clause tells what the speaker thought at first, before the `but` of its sentence."""
-    for cue in reading.cues:
-        if "first_thought" not in cue.kinds:
-            continue
-        if reading.clauses[reading.clause_of[cue.start]].sentence != clause.sentence:
-            continue
-        turns = (other.start for other in reading.cues if other.start >= cue.end and "contrast" in other.kinds)
-        turn = next(turns, None)
-        if turn is None or clause.start < turn:
-            return True
+    parts = reading.sentence(clause.sentence)[:_LONGEST]
+    cues = [cue for part in parts for cue in reading.cues_of(part)]
+    for cue in cues:
+        if "first_thought" in cue.kinds:
+            turn = next((other.start for other in cues if other.start >= cue.end and "contrast" in other.kinds), None)
+            if turn is None or clause.start < turn:
+                return True
     return False
 
 
@@ -168,8 +165,8 @@ def _positive(reading: Reading, key: Key, clause: Clause, mention: Mention, riva
     prefix = low[clause.start : mention.start]
     suffix = low[mention.end : clause.end]
     if "no_negation" in reading.kinds:  # none other than Canberra, no doubt Canberra: the phrase adds nothing
-        for cue in reversed(reading.cues_in(clause, "no_negation")):
-            if cue.end <= mention.start:
+        for cue in reversed(reading.cues_of(clause)):
+            if "no_negation" in cue.kinds and cue.end <= mention.start:
                 del prefix[cue.start - clause.start : cue.end - clause.start]
     figure = low[mention.start].lstrip("-")[:1].isdigit()
     if _listed(prefix, suffix) or (_related(key, prefix) and not figure):
@@ -245,7 +242,7 @@ def _bare(reading: Reading, key: Key, clause: Clause, rival: float) -> Stand:
         earlier = reading.clauses[number]
         if not _DASHES.isdisjoint(seps[earlier.end - 1]):
             return Stand.ASSERTED
-        cues = [cue for cue in reading.cues if earlier.start <= cue.start < earlier.end]
+        cues = reading.cues_of(earlier)
         denials = [cue for cue in cues if "negation" in cue.kinds and not _interjection(reading, earlier, *cue[:2])]
         if denials:
             hanging = all(word in lists["adverbs"] for word in low[denials[-1].end : earlier.end])
@@ -262,7 +259,7 @@ def _bare(reading: Reading, key: Key, clause: Clause, rival: float) -> Stand:
 def _opening(reading: Reading, key: Key, clause: Clause, rival: float) -> Stand:
     """A mention that opens its sentence: the whole answer, unless the sentence goes on to say something of it."""
     low = reading.words.low
-    later = [other for other in reading.clauses if other.sentence == clause.sentence and other.start >= clause.end]
+    later = [other for other in reading.sentence(clause.sentence) if other.start >= clause.end]
     for other in later:
         if low[other.start] in lexicon().auxiliaries and low[other.start] not in ("isn't", "aren't", "doesn't"):
             return Stand.ASSERTED if coverage(reading, key, other) >= _BOTH else Stand.NAMED
