@@ -91,11 +91,12 @@ def _against(reading: Reading, belief: str, side: str) -> bool:
 
 def _on_topic(reading: Reading, key: Key, named: list[Mention]) -> bool:
     """Whether a sentence with a mention repeats anything of the question, or the mention is an answer by its form."""
-    for mention in named:
-        clause = reading.clauses[reading.clause_of[mention.start]]
-        same = reading.sentence(clause.sentence)
-        words = reading.words.low[same[0].start : same[-1].end]
-        if not key.stems.isdisjoint(map(stem, words)) or mention.end - mention.start == len(words):
+    for number in {reading.clauses[reading.clause_of[mention.start]].sentence for mention in named}:
+        sentence = reading.sentence(number)
+        words = reading.words.low[sentence[0].start : sentence[-1].end]
+        if not key.stems.isdisjoint(map(stem, words)):
+            return True
+        if any(mention.start == sentence[0].start and mention.end == sentence[-1].end for mention in named):
             return True
     return not key.stems
 
