@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 
 import grpc
 from candor.grader.v1 import grader_pb2, grader_pb2_grpc
 
-from chassis.clients import stream, translated
+from chassis.clients import translated
 from chassis.errors import CandorError
 from chassis.rpc_errors import from_status
 from services.orchestrator.backends.inference_grpc import usage_from_proto
+from services.orchestrator.backends.resend import resending
 from services.orchestrator.convert.documents import endpoint_to_proto
 from services.orchestrator.domain.spec import Judge, Warmth
 from services.orchestrator.ports import Case, Grade, GraderInfo
@@ -44,30 +45,40 @@ class GrpcGrader:
         self, cases: Sequence[Case], judge: Judge | None, refusal_profile: str
     ) -> AsyncIterator[tuple[int, Grade | CandorError]]:
         """See ports."""
-        request = grader_pb2.GradeAnswersRequest(cases=map(_case, cases), refusal_profile=refusal_profile)
-        if judge is not None:
-            request.judge.CopyFrom(_judge(judge))
-        async for response in stream("grader", self._stub.GradeAnswers(request, timeout=_BATCH_SECONDS)):
-            if response.WhichOneof("outcome") == "error":
-                yield response.index, from_status(response.error)
-            else:
-                yield response.index, grade_from_proto(response.grade)
+
+        def call(indices: list[int]) -> AsyncIterable[grader_pb2.GradeAnswersResponse]:
+            request = grader_pb2.GradeAnswersRequest(
+                cases=[_case(cases[index]) for index in indices], refusal_profile=refusal_profile
+            )
+            if judge is not None:
+                request.judge.CopyFrom(_judge(judge))
+            return self._stub.GradeAnswers(request, timeout=_BATCH_SECONDS)
+
+        sizes = [len(case.question) + len(case.reply) for case in cases]
+        async for index, response in resending("grader", sizes, call):
+            failed = response.WhichOneof("outcome") == "error"
+            yield index, from_status(response.error) if failed else grade_from_proto(response.grade)
 
     async def score(
         self, texts: Sequence[str], warmth: Warmth
     ) -> AsyncIterator[tuple[int, float | CandorError | None]]:
         """See ports."""
-        request = grader_pb2.ScoreTextsRequest(
-            texts=texts, metrics=[warmth.metric], estimator=warmth.estimator, model=warmth.model
-        )
-        async for response in stream("grader", self._stub.ScoreTexts(request, timeout=_BATCH_SECONDS)):
+
+        def call(indices: list[int]) -> AsyncIterable[grader_pb2.ScoreTextsResponse]:
+            request = grader_pb2.ScoreTextsRequest(
+                texts=[texts[index] for index in indices],
+                metrics=[warmth.metric],
+                estimator=warmth.estimator,
+                model=warmth.model,
+            )
+            return self._stub.ScoreTexts(request, timeout=_BATCH_SECONDS)
+
+        async for index, response in resending("grader", [len(text) for text in texts], call):
             outcome = response.WhichOneof("outcome")
             if outcome == "error":
-                yield response.index, from_status(response.error)
-            elif outcome == "unscored":
-                yield response.index, None
+                yield index, from_status(response.error)
             else:
-                yield response.index, response.scores.scores[0].value
+                yield index, response.scores.scores[0].value if outcome == "scores" else None
 
 
 def _judge(judge: Judge) -> grader_pb2.Judge:

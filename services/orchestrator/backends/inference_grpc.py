@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Sequence
 
 import grpc
 from candor.common.v1 import model_pb2
 from candor.inference.v1 import inference_pb2, inference_pb2_grpc
 
-from chassis.clients import stream, translated
-from chassis.errors import CandorError, Reason
+from chassis.clients import translated
+from chassis.errors import CandorError
 from chassis.rpc_errors import from_status
+from services.orchestrator.backends.resend import resending
 from services.orchestrator.convert.documents import model_to_proto, sampling_from_proto, sampling_to_proto
 from services.orchestrator.domain.spec import Arm, Sampling
 from services.orchestrator.ports import Check, Identity, Prompt, Reply, Usage
 
 _DESCRIBE_SECONDS = 600.0  # hashing and loading a large checkpoint
 _BATCH_SECONDS = 3600.0
-_FRUITLESS_STREAMS = 3  # broken in a row without a single reply
-# The stream broke on its way. What the subject itself says is not asked for twice: inference has tried before.
-_BROKEN = (Reason.SERVICE_UNAVAILABLE, Reason.DEADLINE_EXCEEDED)
 
 
 class GrpcInference:
@@ -59,31 +57,21 @@ class GrpcInference:
         self, arm: Arm, sampling: Sampling, digest: str, prompts: Sequence[Prompt]
     ) -> AsyncIterator[tuple[int, Reply | CandorError]]:
         """See ports."""
-        missing = list(range(len(prompts)))
-        fruitless = 0
-        while missing:
+        model, wanted = model_to_proto(arm), sampling_to_proto(sampling)
+
+        def call(indices: list[int]) -> AsyncIterable[inference_pb2.BatchGenerateResponse]:
             request = inference_pb2.BatchGenerateRequest(
-                model=model_to_proto(arm),
-                sampling=sampling_to_proto(sampling),
+                model=model,
+                sampling=wanted,
                 expected_digest=digest,
-                prompts=[_prompt(prompts[index]) for index in missing],
+                prompts=[_prompt(prompts[index]) for index in indices],
             )
-            done: set[int] = set()
-            broken = CandorError(Reason.SERVICE_UNAVAILABLE, "inference: the stream ended before its last reply")
-            try:
-                async for response in stream("inference", self._stub.BatchGenerate(request, timeout=_BATCH_SECONDS)):
-                    index = missing[response.index]
-                    done.add(index)
-                    failed = response.WhichOneof("outcome") == "error"
-                    yield index, from_status(response.error) if failed else _reply(response.reply)
-            except CandorError as error:
-                if error.reason not in _BROKEN:
-                    raise
-                broken = error
-            fruitless = 0 if done else fruitless + 1
-            missing = [index for index in missing if index not in done]
-            if missing and fruitless == _FRUITLESS_STREAMS:
-                raise broken
+            return self._stub.BatchGenerate(request, timeout=_BATCH_SECONDS)
+
+        sizes = [sum(len(content) for _, content in prompt.messages) for prompt in prompts]
+        async for index, response in resending("inference", sizes, call):
+            failed = response.WhichOneof("outcome") == "error"
+            yield index, from_status(response.error) if failed else _reply(response.reply)
 
 
 def _prompt(prompt: Prompt) -> inference_pb2.Prompt:

@@ -50,7 +50,7 @@ async def plan(world: World, spec: Spec, data: bytes, limit: int, *, pilot: bool
     prepared = await prepare(world, spec, limit)
     share = await pilot_share(world, prepared, data) if pilot else None
     power = await blocking(power_of, prepared, None if share is None else 1.0 - share)
-    cost = await blocking(cost_of, spec, prepared.workload)
+    cost = await blocking(cost_of, spec, prepared.workload, None if share is None else 1.0 - share)
     reusable, trouble = await _reusable(world, prepared)
     workload = prepared.workload
     cells: dict[int, int] = {}

@@ -21,6 +21,7 @@ from services.orchestrator.service.prepare import Prepared
 # Upper estimates: English has about four characters a token, other scripts fewer; chat templates add a few tokens.
 _CHARS_PER_TOKEN = 3.0
 _TEMPLATE_TOKENS = 12
+_JUDGE_PROMPT_TOKENS = 900
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +78,7 @@ def power_of(prepared: Prepared, judged: float | None = None) -> Power | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """Upper estimates over all arms."""
+    """Upper estimates over all arms; `cost` has the judge's share too."""
 
     calls: int
     prompt_tokens: int
@@ -85,8 +86,14 @@ class Cost:
     cost: float | None
 
 
-def cost_of(spec: Spec, workload: Workload) -> Cost:
-    """Calls, tokens and, where every arm has prices, their cost."""
+def cost_of(spec: Spec, workload: Workload, judged: float | None = None) -> Cost:
+    """Calls and tokens of all arms, and the cost of what has prices, the judge included.
+
+    Args:
+        spec: The document.
+        workload: Its slots.
+        judged: Share of replies that the judge decides, as a pilot found it; None: the document's own value, or all.
+    """
     chars = [sum(len(content) for _, content in workload.messages(slot)) for slot in range(len(workload.slots))]
     shared = sum(chars) / _CHARS_PER_TOKEN + _TEMPLATE_TOKENS * len(chars)
     prompt_tokens = completion_tokens = 0
@@ -98,9 +105,16 @@ def cost_of(spec: Spec, workload: Workload) -> Cost:
         prompt_tokens += prompt
         completion_tokens += completion
         costs.append(arm.prices.cost(prompt, completion) if arm.prices else None)
+    calls = len(workload.slots) * len(spec.arms)
+    if spec.judge is not None and spec.judge.prices is not None:
+        share = spec.planning.judge_share if judged is None else judged
+        judgements = calls * (1.0 if share is None else share)
+        longest = max(arm.sampling.max_tokens for arm in spec.arms.values())
+        prompt = round(judgements * (_JUDGE_PROMPT_TOKENS + longest))
+        costs.append(spec.judge.prices.cost(prompt, round(judgements * spec.judge.max_tokens)))
     known = [cost for cost in costs if cost is not None]
     return Cost(
-        calls=len(workload.slots) * len(spec.arms),
+        calls=calls,
         prompt_tokens=prompt_tokens,
         completion_tokens=completion_tokens,
         cost=sum(known) if known else None,
