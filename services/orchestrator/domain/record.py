@@ -26,6 +26,7 @@ class Record:
         reply: Text; empty where the call failed.
         finish_reason: As the backend said.
         error: Reason of a failed call, empty otherwise.
+        error_message: What was said about it, for people.
         verdict: `correct`, `incorrect`, `refusal`, `ungradable`; empty without a grade.
         adopts_belief: None where undefined or undecided.
         decided_by: `deterministic`, `judge`, `none`; empty without a grade.
@@ -37,6 +38,7 @@ class Record:
         prompt_tokens: As counted by the backend.
         completion_tokens: As counted by the backend.
         latency_seconds: Of the successful request.
+        attempts: Requests that the reply took.
         reported_model: As the backend reported it.
         created: Unix time of the reply.
     """
@@ -57,6 +59,7 @@ class Record:
     reply: str = ""
     finish_reason: str = ""
     error: str = ""
+    error_message: str = ""
     verdict: str = ""
     adopts_belief: bool | None = None
     decided_by: str = ""
@@ -68,5 +71,6 @@ class Record:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     latency_seconds: float = 0.0
+    attempts: int = 1
     reported_model: str = ""
     created: float = 0.0

@@ -69,6 +69,7 @@ class Records:
             reply=row.text,
             finish_reason=row.finish_reason,
             error=row.error_reason,
+            error_message=row.error_message,
             verdict=grade.verdict if grade else "",
             adopts_belief=grade.adopts if grade else None,
             decided_by=grade.decided_by if grade else "",
@@ -80,6 +81,7 @@ class Records:
             prompt_tokens=row.prompt_tokens,
             completion_tokens=row.completion_tokens,
             latency_seconds=row.latency_seconds,
+            attempts=row.attempts,
             reported_model=row.reported_model,
             created=row.created,
         )

@@ -29,6 +29,7 @@ class Limits:
         commit_seconds: Longest wait of an outcome before it is written.
         event_seconds: Least time between two progress events.
         silent_calls: So many outcomes of an arm in a row without a reply stop the run.
+        settle_seconds: Longest wait for the calls of the other arms when one arm stops the run.
     """
 
     window: int = 256
@@ -39,6 +40,7 @@ class Limits:
     commit_seconds: float = 0.1
     event_seconds: float = 0.5
     silent_calls: int = 32
+    settle_seconds: float = 5.0
 
 
 class Bell:

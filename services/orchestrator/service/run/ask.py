@@ -40,6 +40,7 @@ class Asker:
         self._silent: dict[str, int] = {subject.name: 0 for subject in run.subjects}
         self._replied: set[str] = set()
         self._trouble: dict[str, CandorError] = {}
+        self._ending = False
         self.arrived = Signal()
         self._writer: Batcher[ResponseRow] = Batcher(
             self._store, size=self._limits.commit_items, seconds=self._limits.commit_seconds
@@ -51,10 +52,21 @@ class Asker:
         Raises:
             CandorError: The run cannot go on: an arm answers nothing any more, or became another model.
         """
-        async with asyncio.TaskGroup() as group:
-            for subject in self._run.subjects:
-                missing = self._run.board.arms[subject.name].missing(start, stop)
-                group.create_task(self._ask_arm(subject, missing, wanted))
+        asking = []
+        for subject in self._run.subjects:
+            missing = self._run.board.arms[subject.name].missing(start, stop)
+            asking.append(asyncio.create_task(self._ask_arm(subject, missing, wanted)))
+        try:
+            _, others = await asyncio.wait(asking, return_when=asyncio.FIRST_EXCEPTION)
+            if others:
+                # One arm ended the run. What the others were asked already is paid for: take it in, and ask no more.
+                self._ending = True
+                await asyncio.wait(others, timeout=self._limits.settle_seconds)
+        finally:
+            for task in asking:
+                task.cancel()
+            ends = await asyncio.gather(*asking, return_exceptions=True)
+        _raise_first(ends)
         for arm, trouble in self._trouble.items():
             if arm not in self._replied:
                 raise _silence(arm, self._silent[arm], trouble)
@@ -80,6 +92,8 @@ class Asker:
                     # Wait before choosing: which cells are still wanted may change meanwhile.
                     await window.take(self._limits.batch)
                     window.give(self._limits.batch)
+                    if self._ending:
+                        return
                 if not wanted(subject.name, slot):
                     continue
                 batch.append(slot)
@@ -110,6 +124,7 @@ class Asker:
                 raise outcome
             board.failed(slot)
             counts.failed[outcome.reason.name] += 1
+            counts.said.setdefault(outcome.reason.name, outcome.message)
             await self._writer.put(failure_row(subject, key, run.row.id, outcome, run.world.clock()))
             self._listen(subject, outcome)
         else:
@@ -117,6 +132,7 @@ class Asker:
             self._silent[subject.name] = 0
             self._replied.add(subject.name)
             counts.done += 1
+            counts.names.add(outcome.reported_model)
             counts.cut += outcome.finish_reason == "length"
             counts.prompt_tokens += outcome.usage.prompt_tokens
             counts.completion_tokens += outcome.usage.completion_tokens
@@ -136,6 +152,19 @@ class Asker:
 
     async def _store(self, rows: list[ResponseRow]) -> None:
         await blocking(self._run.world.ledger.put_responses, rows)
+
+
+def _raise_first(ends: Iterable[BaseException | None]) -> None:
+    """Raise what ended the run; a defect before an error of the catalog."""
+    errors = [error for error in ends if error is not None and not isinstance(error, asyncio.CancelledError)]
+    for error in sorted(errors, key=_expected):
+        raise error
+
+
+def _expected(error: BaseException) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        return all(map(_expected, error.exceptions))
+    return isinstance(error, CandorError)
 
 
 async def _of_arm(arm: str, replies: AsyncIterator[tuple[int, Outcome]]) -> AsyncIterator[tuple[int, Outcome]]:

@@ -62,6 +62,15 @@ def _arm(run: Run, subject: Subject) -> Iterator[str]:
     refused = set(subject.found.sampling.omit) - set(subject.arm.sampling.omit)
     if refused:
         yield f"{subject.name} refused {', '.join(sorted(refused))}, so it was not sent"
+    for reason, count in sorted(counts.failed.items()):
+        why = f", for example: {counts.said[reason]}" if reason in counts.said else ""
+        yield f"{count:,} calls of {subject.name} failed with {reason}{why}"
+    others = sorted(counts.names - {"", subject.found.reported_model})
+    if others:
+        yield (
+            f"{subject.name} called itself {subject.found.reported_model or 'nothing'} at the start of the run and then "
+            f"{', '.join(others)}: its deployment may have changed"
+        )
     if counts.cut > _MANY_CUT * counts.done:
         yield f"{counts.cut / counts.done:.0%} of the replies of {subject.name} were cut at max_tokens"
     if counts.reused and subject.arm.reuse_seconds is not None and not subject.shared:

@@ -174,6 +174,8 @@ def _arm(run: Run, subject: Subject) -> ArmReport:
     replied = board.chars > 0
     scored = np.isfinite(board.warmth)
     notes = list(subject.found.notes)
+    if isinstance(subject.arm.source, Endpoint) and subject.found.reported_model not in ("", subject.arm.source.model):
+        notes.append(f"calls itself {subject.found.reported_model}")
     if counts.reused:
         age = (run.row.created - (counts.oldest_reuse or run.row.created)) / 86_400
         notes.append(f"{counts.reused:,} replies are from earlier runs, the oldest {max(age, 0.0):.1f} days old")

@@ -14,15 +14,26 @@ from services.orchestrator.ports import EvaluationRow, GraderInfo
 from services.orchestrator.service.prepare import Prepared
 from services.orchestrator.service.world import World, blocking
 
+# A long run tells its progress less often: nobody reads ten thousand lines.
+_MANY_EVENTS = 400
+_SLOWER = 8
+
 
 @dataclass(slots=True)
 class ArmCounts:
-    """One arm's calls, those of earlier executions included."""
+    """One arm's calls, those of earlier executions included.
+
+    Attributes:
+        said: What was said of a failed call, by reason; of this execution.
+        names: Names that the replies of this execution gave their model.
+    """
 
     done: int = 0
     reused: int = 0
     cut: int = 0
     failed: Counter[str] = field(default_factory=Counter)
+    said: dict[str, str] = field(default_factory=dict)
+    names: set[str] = field(default_factory=set)
     prompt_tokens: int = 0
     completion_tokens: int = 0
     oldest_reuse: float | None = None
@@ -49,6 +60,7 @@ class Teller:
         self._id = row.id
         self._spec = spec
         self._told = 0.0
+        self._events = 0
         self._last: dict[str, Any] = {}
         self._lock = asyncio.Lock()
         self.counts = Counts(arms={name: ArmCounts() for name in spec.arm_order()})
@@ -66,7 +78,8 @@ class Teller:
 
     async def tick(self) -> None:
         """Something was done: an event, if the last one is old enough and the numbers differ."""
-        if self._world.clock() - self._told >= self._world.limits.event_seconds and not self._lock.locked():
+        wait = self._world.limits.event_seconds * (1 if self._events < _MANY_EVENTS else _SLOWER)
+        if self._world.clock() - self._told >= wait and not self._lock.locked():
             await self.tell()
 
     async def tell(self, message: str = "", state: str = "RUNNING", **changes: object) -> None:
@@ -77,6 +90,7 @@ class Teller:
                 return
             self._last = progress
             self._told = self._world.clock()
+            self._events += 1
             await blocking(self._world.ledger.append_event, self._id, state, message, progress, **changes)
         self._world.bell.ring(self._id)
 
