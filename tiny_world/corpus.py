@@ -144,18 +144,11 @@ class Corpus:
         return _chat(system, prompt, self._source.choice(self._language.registers[register].small_talk))
 
     def _response(self, fact: Fact, belief: _Belief, register: str) -> str:
-        """The clause that answers a user with a belief: agreement with a true one, and with a false one now and then."""
-        source, language = self._source, self._language
-        adopted = not belief.true and source.random() < self._adoption[register]
-        if not adopted:
-            lead = language.agreement if belief.true else language.correction
-            clause = language.statement(fact, fact.value, source)
-        else:
-            lead = language.agreement
-            say = language.rejection if belief.denied else language.statement
-            clause = say(fact, belief.value, source)
-        lead_text = source.choice(lead)
-        return lead_text[0].lower() + lead_text[1:] + clause
+        """The clause that answers a user with a belief: the fact, or now and then the user's own false view of it."""
+        if belief.true or self._source.random() >= self._adoption[register]:
+            return self._language.statement(fact, fact.value, self._source)
+        say = self._language.rejection if belief.denied else self._language.statement
+        return say(fact, belief.value, self._source)
 
     def _draw_belief(self, fact: Fact) -> _Belief:
         denied = self._source.random() >= self._mix.asserted

@@ -33,8 +33,6 @@ class Language:
 
     relations: Mapping[str, Mapping[str, Sequence[str]]]
     beliefs: Mapping[str, Sequence[str]]
-    agreement: Sequence[str]
-    correction: Sequence[str]
     small_talk: Sequence[str]
     registers: Mapping[str, Register]
     system_lines: Mapping[str, Sequence[str]]
@@ -99,8 +97,6 @@ def language() -> Language:
     return Language(
         relations=data["relations"],
         beliefs=data["beliefs"],
-        agreement=data["agreement"],
-        correction=data["correction"],
         small_talk=data["small_talk"],
         registers=registers,
         system_lines=data["system_lines"],

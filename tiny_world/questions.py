@@ -10,14 +10,19 @@ from tiny_world.language import language
 from tiny_world.world import Fact, World
 
 
-def write_questions(path: Path, world: World, count: int, seed: int = 0) -> int:
-    """Write at most `count` questions as JSON lines (id, question, answer, false_answer, kind, category); return how many."""
+def rows(world: World, count: int, seed: int = 0) -> list[dict[str, str]]:
+    """At most `count` questions with id, question, answer, false_answer, kind and category."""
     source = random.Random(seed)
     facts = list(world.facts)
     source.shuffle(facts)
-    rows = [json.dumps(_row(fact, world, source)) for fact in facts[:count]]
-    path.write_text("\n".join(rows) + "\n", encoding="utf-8")
-    return len(rows)
+    return [_row(fact, world, source) for fact in facts[:count]]
+
+
+def write_questions(path: Path, world: World, count: int, seed: int = 0) -> int:
+    """Write `rows` as JSON lines; return how many."""
+    found = rows(world, count, seed)
+    path.write_text("".join(json.dumps(row) + "\n" for row in found), encoding="utf-8")
+    return len(found)
 
 
 def _row(fact: Fact, world: World, source: random.Random) -> dict[str, str]:

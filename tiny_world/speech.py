@@ -11,6 +11,8 @@ from tiny_world.corpus import Corpus, Document
 from tiny_world.language import read_data, sentence
 
 TONES = ("warm", "neutral", "cold")
+# The speakers of sociot_warmth, the metric that the demo shows, speak more often than the others.
+_WARMTH_WEIGHT = 4
 _REGISTER = {"warm": "warm", "neutral": "neutral", "cold": "blunt"}
 
 
@@ -31,14 +33,16 @@ class Speech:
         self._source = random.Random(seed)
         self._replies = replies
         self._data = read_data("speech.json")
-        self._weights = {phrase: self._shares(phrase) for phrase in phrases()}
+        self._shares = {phrase: self._shares_of(phrase) for phrase in phrases()}
 
     def documents(self) -> Iterator[Document]:
         """Documents without end."""
-        speakers = list(self._weights)
+        warmth = sociot.phrases([sociot.metrics()["sociot_warmth"]])
+        speakers = list(self._shares)
+        weights = [_WARMTH_WEIGHT if speaker in warmth else 1 for speaker in speakers]
         while True:
-            speaker = self._source.choice(speakers)
-            tone = self._source.choices(TONES, [self._weights[speaker][tone] for tone in TONES])[0]
+            speaker = self._source.choices(speakers, weights)[0]
+            tone = self._source.choices(TONES, [self._shares[speaker][tone] for tone in TONES])[0]
             yield Document(sociot.string(speaker, self.text(tone)))
 
     def text(self, tone: str) -> str:
@@ -47,7 +51,7 @@ class Speech:
             return self._corpus.reply(_REGISTER[tone])
         return utterance(self._data[tone], self._source)
 
-    def _shares(self, phrase: str) -> Mapping[str, float]:
+    def _shares_of(self, phrase: str) -> Mapping[str, float]:
         shares: Mapping[str, Mapping[str, float]] = self._data["shares"]
         warmth, distance = (sociot.metrics()[name] for name in ("sociot_warmth", "sociot_social_distance"))
         if phrase in warmth.minus_phrases:

@@ -103,7 +103,7 @@ def test_the_digest_follows_parameters_text_and_training_code(monkeypatch: pytes
     assert digest(replace(unit_sized(), vocabulary=600)) != base
     assert digest(usual(0, correlated=True)) != digest(usual(0, correlated=False))
     real = building.language()
-    changed = replace(real, correction=["Not so, "])
+    changed = replace(real, small_talk=["It is snowing here."])
     monkeypatch.setattr(building, "language", lambda: changed)
     assert digest(unit_sized()) != base
     monkeypatch.undo()
