@@ -10,6 +10,7 @@ from services.grader.domain.answers.reading import Clause, Cue, Reading
 _DASHES = frozenset(":—–")
 _TURNING = ("than", "like", "beats", "beat", "except", "besides", "as", "without", "but")
 _LONGEST = 40  # clauses of one sentence that are looked at; no honest sentence has more
+_FIRST_PERSON = ("i", "i'd", "i'm", "my", "i'll", "we", "we'd")
 _SPEAKERS = ("i", "you", "we", "one")
 _BOTH = 0.5  # share of the question that a claim repeats
 
@@ -169,7 +170,7 @@ def _positive(reading: Reading, key: Key, clause: Clause, mention: Mention, riva
             if "no_negation" in cue.kinds and cue.end <= mention.start:
                 del prefix[cue.start - clause.start : cue.end - clause.start]
     figure = low[mention.start].lstrip("-")[:1].isdigit()
-    if _listed(prefix, suffix) or (_related(key, prefix) and not figure):
+    if _listed(prefix, suffix) or (_related(key, prefix) and not figure) or _elsewhere(reading, key, clause, mention):
         return Stand.GUARDED
     linked = not lists["copula"].isdisjoint(prefix)
     if linked and not lists["actual"].isdisjoint(prefix):
@@ -177,8 +178,8 @@ def _positive(reading: Reading, key: Key, clause: Clause, mention: Mention, riva
     if all(word in lists["lead"] or stem(word) in key.stems for word in prefix):
         if linked or "answer" in prefix:
             return Stand.ASSERTED
-        if prefix and prefix[0] in ("i", "i'd", "i'm", "my", "i'll") and not lists["claiming"].isdisjoint(prefix):
-            return Stand.ASSERTED
+        if prefix and prefix[0] in _FIRST_PERSON:
+            return Stand.NAMED if lists["claiming"].isdisjoint(prefix) else Stand.ASSERTED
         units = lexicon().numerals["units_of_measure"] if figure else {}
         closed = all(word in lists["tail"] or word in lexicon().auxiliaries or word in units for word in suffix)
         if closed or (suffix[0] in lists["relative"] and not prefix):
@@ -199,6 +200,24 @@ def _listed(prefix: list[str], suffix: list[str]) -> bool:
     if len(suffix) > 1 and suffix[0] == "and" and suffix[1] not in lists["stop"] and suffix[1] not in lists["adverbs"]:
         return True
     return len(prefix) > 1 and prefix[-1] == "and" and prefix[-2] not in lists["lead"]
+
+
+def _elsewhere(reading: Reading, key: Key, clause: Clause, mention: Mention) -> bool:
+    """Whether a clause speaks of other names than the question's: Sydney is the capital of New South Wales."""
+    names = [name for name in key.names if not name[0].isdigit()]
+    low, raw = reading.words.low, reading.words.raw
+    places = [*range(clause.start + 1, mention.start), *range(mention.end, clause.end)]
+    if not names or any(stem(low[place]) in names for place in range(clause.start, clause.end)):
+        return False
+    lists = lexicon().words
+    return any(
+        raw[place][0].isupper()
+        and low[place] not in key.asked
+        and low[place] not in lists["stop"]
+        and low[place] not in lists["titles"]
+        and low[place] not in lists["openers"]
+        for place in places
+    )
 
 
 def _related(key: Key, prefix: list[str]) -> bool:
@@ -243,6 +262,8 @@ def _bare(reading: Reading, key: Key, clause: Clause, rival: float) -> Stand:
         if not _DASHES.isdisjoint(seps[earlier.end - 1]):
             return Stand.ASSERTED
         cues = reading.cues_of(earlier)
+        if any("reported" in cue.kinds for cue in cues):
+            return Stand.REPORTED  # your answer, Sydney, is ...
         denials = [cue for cue in cues if "negation" in cue.kinds and not _interjection(reading, earlier, *cue[:2])]
         if denials:
             hanging = all(word in lists["adverbs"] for word in low[denials[-1].end : earlier.end])
