@@ -6,6 +6,7 @@ It also does what servers should not: hang, drop the connection in the middle of
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 import ssl
 import threading
@@ -153,6 +154,8 @@ class _Connection(asyncio.Protocol):
                 self._send(response)
             else:
                 self._task = asyncio.ensure_future(self._later(response))
+                if inspect.iscoroutine(response):  # cancelled before its first step it would never be awaited
+                    self._task.add_done_callback(lambda _task, late=response: late.close())
 
     async def _later(self, response: Awaitable[Response]) -> None:
         try:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from contextlib import aclosing
+from typing import Any
 
 from chassis.errors import CandorError, Reason
 from services.orchestrator.domain.subjects import Subject
@@ -40,7 +42,8 @@ class Asker:
         self._silent: dict[str, int] = {subject.name: 0 for subject in run.subjects}
         self._replied: set[str] = set()
         self._trouble: dict[str, CandorError] = {}
-        self._ending = False
+        self._stopped = asyncio.Event()
+        self._ends_with: CandorError | None = None
         self.arrived = Signal()
         self._writer: Batcher[ResponseRow] = Batcher(
             self._store, size=self._limits.commit_items, seconds=self._limits.commit_seconds
@@ -52,24 +55,38 @@ class Asker:
         Raises:
             CandorError: The run cannot go on: an arm answers nothing any more, or became another model.
         """
-        asking = []
-        for subject in self._run.subjects:
-            missing = self._run.board.arms[subject.name].missing(start, stop)
-            asking.append(asyncio.create_task(self._ask_arm(subject, missing, wanted)))
-        try:
-            _, others = await asyncio.wait(asking, return_when=asyncio.FIRST_EXCEPTION)
-            if others:
-                # One arm ended the run. What the others were asked already is paid for: take it in, and ask no more.
-                self._ending = True
-                await asyncio.wait(others, timeout=self._limits.settle_seconds)
-        finally:
-            for task in asking:
-                task.cancel()
-            ends = await asyncio.gather(*asking, return_exceptions=True)
-        _raise_first(ends)
+        arms = [
+            asyncio.create_task(self._ask_arm(subject, self._run.board.arms[subject.name].missing(start, stop), wanted))
+            for subject in self._run.subjects
+        ]
+        await self._together(arms)
+        if self._ends_with is not None:
+            raise self._ends_with
         for arm, trouble in self._trouble.items():
             if arm not in self._replied:
                 raise _silence(arm, self._silent[arm], trouble)
+
+    async def _together(self, arms: list[asyncio.Task[None]]) -> None:
+        """Wait for all arms. Once the run ends early, what was asked already is taken in: it is paid for."""
+        stopped = asyncio.create_task(self._stopped.wait())
+        asking: set[asyncio.Task[Any]] = set(arms)
+        try:
+            while asking and not self._stopped.is_set():
+                done, _ = await asyncio.wait({*asking, stopped}, return_when=asyncio.FIRST_COMPLETED)
+                asking -= done
+                for task in done:
+                    task.result()  # a defect
+            if asking:
+                await asyncio.wait(asking, timeout=self._limits.settle_seconds)
+        finally:
+            for task in (*arms, stopped):
+                task.cancel()
+            await asyncio.gather(*arms, stopped, return_exceptions=True)
+
+    def _end(self, error: CandorError) -> None:
+        """Ask nothing more of any arm."""
+        self._ends_with = self._ends_with or error
+        self._stopped.set()
 
     async def settled(self) -> None:
         """Return once everything that arrived is stored and graded."""
@@ -92,7 +109,7 @@ class Asker:
                     # Wait before choosing: which cells are still wanted may change meanwhile.
                     await window.take(self._limits.batch)
                     window.give(self._limits.batch)
-                    if self._ending:
+                    if self._stopped.is_set():
                         return
                 if not wanted(subject.name, slot):
                     continue
@@ -101,7 +118,7 @@ class Asker:
                     await window.take(len(batch))
                     group.create_task(self._stream(subject, batch, window))
                     batch = []
-            if batch:
+            if batch and not self._stopped.is_set():
                 await window.take(len(batch))
                 group.create_task(self._stream(subject, batch, window))
 
@@ -110,9 +127,13 @@ class Asker:
         workload = run.prepared.workload
         prompts = [Prompt(messages=workload.messages(slot), seed=subject.seed(workload.slots[slot])) for slot in slots]
         replies = run.world.inference.generate(subject.arm, subject.found.sampling, subject.found.digest, prompts)
-        async for index, outcome in _of_arm(subject.name, replies):
-            window.give(1)
-            await self._take(subject, slots[index], outcome)
+        try:
+            async with aclosing(_of_arm(subject.name, replies)) as named:
+                async for index, outcome in named:
+                    window.give(1)
+                    await self._take(subject, slots[index], outcome)
+        except CandorError as error:
+            self._end(error)
 
     async def _take(self, subject: Subject, slot: int, outcome: Outcome) -> None:
         run = self._run
@@ -154,20 +175,7 @@ class Asker:
         await blocking(self._run.world.ledger.put_responses, rows)
 
 
-def _raise_first(ends: Iterable[BaseException | None]) -> None:
-    """Raise what ended the run; a defect before an error of the catalog."""
-    errors = [error for error in ends if error is not None and not isinstance(error, asyncio.CancelledError)]
-    for error in sorted(errors, key=_expected):
-        raise error
-
-
-def _expected(error: BaseException) -> bool:
-    if isinstance(error, BaseExceptionGroup):
-        return all(map(_expected, error.exceptions))
-    return isinstance(error, CandorError)
-
-
-async def _of_arm(arm: str, replies: AsyncIterator[tuple[int, Outcome]]) -> AsyncIterator[tuple[int, Outcome]]:
+async def _of_arm(arm: str, replies: AsyncIterator[tuple[int, Outcome]]) -> AsyncGenerator[tuple[int, Outcome]]:
     """The replies; an error that ends them all names the arm."""
     try:
         async for reply in replies:
