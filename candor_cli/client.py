@@ -113,7 +113,9 @@ class Orchestrator:
                     sequence, outage, wait = event.sequence, 0.0, _FIRST_WAIT_SECONDS
                     yield event
             except CandorError as error:
-                if not error.retryable or outage > _LONGEST_OUTAGE_SECONDS:
+                # A full disk does not mend itself while one watches.
+                hopeless = not error.retryable or error.reason is Reason.LEDGER_FULL
+                if hopeless or outage > _LONGEST_OUTAGE_SECONDS:
                     raise
                 await asyncio.sleep(wait)
                 outage, wait = outage + wait, min(2 * wait, 10.0)

@@ -44,6 +44,7 @@ class RunsConfig:
         max_runs: Evaluations that this replica runs at once.
         poll_seconds: How often the queue is looked at.
         beat_seconds: How often this replica says that it lives, and looks for cancelled runs.
+        retry_seconds: Pause before a run is taken up again that the ledger could not be told of.
     """
 
     url: str
@@ -51,6 +52,7 @@ class RunsConfig:
     max_runs: int = 4
     poll_seconds: float = 0.5
     beat_seconds: float = 1.0
+    retry_seconds: float = 10.0
 
 
 class DbosRuns:
@@ -209,9 +211,21 @@ class DbosRuns:
             await asyncio.wait({earlier})
         self._tasks[evaluation_id] = task
         try:
-            await self._execute(evaluation_id, attempt)
+            while True:
+                if await self._executed(evaluation_id, attempt):
+                    return
+                await asyncio.sleep(self._config.retry_seconds)
         finally:
             del self._tasks[evaluation_id]
+
+    async def _executed(self, evaluation_id: str, attempt: int) -> bool:
+        """Execute; False if the ledger was out of reach and a replica should try again later."""
+        try:
+            await self._execute(evaluation_id, attempt)
+        except CandorError as error:
+            _log.warning("the ledger cannot be told of a run", evaluation=evaluation_id, reason=error.reason.name)
+            return self._replicas is None
+        return True
 
     async def _tend(self, replicas: Replicas) -> None:
         """Beat, adopt the runs of the dead, and stop runs that were cancelled elsewhere."""

@@ -73,7 +73,7 @@ async def watch(world: World, evaluation_id: str, after: int) -> AsyncIterator[E
     """Events after a sequence number as they come, until the one that closes the evaluation.
 
     Raises:
-        CandorError: EVALUATION_NOT_FOUND.
+        CandorError: EVALUATION_NOT_FOUND; LEDGER_FULL, LEDGER_LOCKED when the run ended because nothing can be recorded.
     """
     sequence = max(after, 0)
     while True:
@@ -87,6 +87,8 @@ async def watch(world: World, evaluation_id: str, after: int) -> AsyncIterator[E
         # The row is read before the events: closed and nothing new means that nothing is to come.
         if row.state in _CLOSED:
             return
+        if evaluation_id in world.unrecorded:
+            raise world.unrecorded[evaluation_id]
         if not events:
             await world.bell.wait(evaluation_id, _POLL_SECONDS)
 

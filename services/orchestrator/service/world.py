@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import ParamSpec, TypeVar
 
+from chassis.errors import CandorError
 from services.orchestrator.ports import Artifacts, Codec, Grader, Inference, Ledger, Reporter, Tasks
 
 Params = ParamSpec("Params")
@@ -75,6 +76,7 @@ class World:
 
     Attributes:
         starting: Held while an evaluation is found or made and started: two equal requests become one run.
+        unrecorded: Why a run of this process ended, where the ledger could not be told; watchers are told instead.
         clock: Unix time.
         new_id: A fresh evaluation id: letters, digits and `-`.
     """
@@ -89,6 +91,7 @@ class World:
     limits: Limits = field(default_factory=Limits)
     bell: Bell = field(default_factory=Bell)
     starting: asyncio.Lock = field(default_factory=asyncio.Lock)
+    unrecorded: dict[str, CandorError] = field(default_factory=dict)
     clock: Callable[[], float] = time.time
     new_id: Callable[[], str] = lambda: time.strftime("%Y%m%d-%H%M%S-", time.gmtime()) + uuid.uuid4().hex[:8]
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from chassis.errors import CandorError, Reason
 from services.orchestrator.backends.ledger_engine import Database
 from services.orchestrator.backends.replicas import Replicas
 from services.orchestrator.backends.runs_dbos import DbosRuns, RunsConfig
@@ -22,6 +23,7 @@ class Work:
     ended: list[tuple[str, int]] = field(default_factory=list)
     closed: list[str] = field(default_factory=list)
     asked_to_stop: list[str] = field(default_factory=list)
+    trouble: list[CandorError] = field(default_factory=list)
     go_on: asyncio.Event = field(default_factory=asyncio.Event)
     news: asyncio.Condition = field(default_factory=asyncio.Condition)
 
@@ -29,6 +31,8 @@ class Work:
         async with self.news:
             self.begun.append((evaluation_id, attempt))
             self.news.notify_all()
+        if self.trouble:
+            raise self.trouble.pop()
         await self.go_on.wait()
         async with self.news:
             self.ended.append((evaluation_id, attempt))
@@ -68,7 +72,11 @@ async def open_runs(mode: str, tmp_path: Path, request: pytest.FixtureRequest) -
             replicas = Replicas(databases[-1], executor, dead_after)
         runs = DbosRuns(
             RunsConfig(
-                url=url, executor_id="" if mode == "embedded" else executor, poll_seconds=0.05, beat_seconds=0.05
+                url=url,
+                executor_id="" if mode == "embedded" else executor,
+                poll_seconds=0.05,
+                beat_seconds=0.05,
+                retry_seconds=0.01,
             ),
             work.execute,
             cancelled=work.cancelled,
@@ -176,3 +184,27 @@ async def test_a_run_that_another_replica_was_told_to_stop_stops(open_runs: Open
     work.asked_to_stop.append("e1")
     await work.until(lambda: work.closed == ["e1"])
     assert work.ended == []
+
+
+@pytest.mark.parametrize("mode", ["sqlite"], indirect=True)
+async def test_a_replica_tries_again_when_the_ledger_was_out_of_reach(open_runs: Open) -> None:
+    work = Work()
+    work.trouble = [CandorError(Reason.LEDGER_LOCKED, "the database restarts")] * 2
+    runs = await open_runs(work)
+    work.go_on.set()
+    await runs.start("e1", 1)
+    await work.until(lambda: work.ended == [("e1", 1)])
+    assert len(work.begun) == 3
+
+
+@pytest.mark.parametrize("mode", ["embedded"], indirect=True)
+async def test_embedded_a_run_ends_when_the_ledger_is_out_of_reach(open_runs: Open) -> None:
+    work = Work()
+    work.trouble = [CandorError(Reason.LEDGER_FULL, "no room")]
+    runs = await open_runs(work)
+    work.go_on.set()
+    await runs.start("e1", 1)
+    await work.until(lambda: bool(work.begun))
+    await runs.start("e1", 2)
+    await work.until(lambda: work.ended == [("e1", 2)])
+    assert work.begun == [("e1", 1), ("e1", 2)]

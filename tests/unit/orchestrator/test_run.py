@@ -1,5 +1,6 @@
 """The run as a user meets it: what is asked, what it costs to go on, and when a verdict stands."""
 
+import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
@@ -8,6 +9,8 @@ import pytest
 from candor.orchestrator.v1 import evaluation_pb2
 
 from chassis.errors import CandorError, Reason
+from services.orchestrator.ports import EvaluationRow
+from services.orchestrator.service import queries
 
 Document = Callable[..., evaluation_pb2.EvaluationSpec]
 
@@ -334,3 +337,37 @@ async def test_the_order_of_arrival_changes_no_digit(suite: Any, document: Docum
     ours, theirs = _verdict(first), _verdict(second)
     for name in ("verdict", "reason", "gates", "comparisons"):
         assert ours[name] == theirs[name]
+
+
+async def test_when_nothing_can_be_recorded_watchers_are_told_and_the_run_goes_on_later(
+    suite: Any, document: Document, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    full = CandorError(Reason.LEDGER_FULL, "the disk of the ledger is full")
+    suite.inference.hold = asyncio.Event()
+    row = await suite.create(document())
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise full
+
+    with monkeypatch.context() as patch:
+        patch.setattr(suite.ledger, "put_responses", refuse)
+        patch.setattr(suite.ledger, "append_event", refuse)
+        suite.inference.hold.set()
+        with pytest.raises(CandorError, match="disk"):
+            await suite.runs.finish(row.id)
+        with pytest.raises(CandorError, match="disk"):
+            async for _ in queries.watch(suite.world, row.id, 0):
+                pass
+    again = await suite.evaluate(document())
+    assert (again.id, again.state) == (row.id, "SUCCEEDED")
+    assert [event.state async for event in queries.watch(suite.world, row.id, 0)][-1] == "SUCCEEDED"
+
+
+async def test_a_run_that_was_told_to_stop_before_it_began_asks_nothing(suite: Any, document: Document) -> None:
+    order = suite.order(document())
+    queued = EvaluationRow(id="e9", lineage="e9", spec=order.data, document_digest="d", attempt=1, cancel=True)
+    suite.ledger.create_evaluation(queued, resume=False)
+    await suite.runs.start("e9", 1)
+    await suite.runs.finish("e9")
+    assert suite.ledger.evaluation("e9").state == "CANCELLED"
+    assert suite.inference.calls == []

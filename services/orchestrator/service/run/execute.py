@@ -12,6 +12,7 @@ from services.orchestrator.domain.subjects import unlike
 from services.orchestrator.ports import VERDICT_FILE, EvaluationRow
 from services.orchestrator.service.judging import judge_digest, judge_error
 from services.orchestrator.service.prepare import prepare, with_judge
+from services.orchestrator.service.queries import mark_cancelled
 from services.orchestrator.service.run.adopt import adopt
 from services.orchestrator.service.run.ask import Asker
 from services.orchestrator.service.run.conclude import conclude, records
@@ -31,9 +32,16 @@ async def execute(world: World, evaluation_id: str, attempt: int) -> None:
 
     An attempt that is not the latest, or an evaluation that was cancelled or has its verdict, is left alone. Cancelling
     the task leaves the evaluation as it is, so that it goes on when it is started again; what has arrived is stored.
+
+    Raises:
+        CandorError: The ledger cannot be reached, so that nothing could be recorded: call it again later.
     """
     row = await blocking(world.ledger.evaluation, evaluation_id)
     if row.attempt != attempt or row.state in ("SUCCEEDED", "CANCELLED", "FAILED"):
+        return
+    world.unrecorded.pop(evaluation_id, None)
+    if row.cancel:
+        await mark_cancelled(world, evaluation_id)
         return
     teller = Teller(world, row, world.codec.decode(row.spec))
     _log.info("run begins", evaluation=evaluation_id, attempt=attempt)
@@ -46,12 +54,21 @@ async def execute(world: World, evaluation_id: str, attempt: int) -> None:
         error = _first(group)
         _log.info("run stopped", evaluation=evaluation_id, reason=error.reason.name)
         text = "\n".join([error.message, *(f"  {violation}" for violation in error.violations)])
-        await teller.tell(text, "FAILED", reason=text, failure_reason=error.reason.name)
+        await _close_failed(world, teller, error, text)
     finally:
         if not settled and not _stopping():
             # A defect. Its traceback goes on to the log; the evaluation must not seem to run for ever.
             text = "an internal error stopped the run; what was answered is kept, see the log of the orchestrator"
             await teller.tell(text, "FAILED", reason=text, failure_reason=Reason.INTERNAL.name)
+
+
+async def _close_failed(world: World, teller: Teller, error: CandorError, text: str) -> None:
+    try:
+        await teller.tell(text, "FAILED", reason=text, failure_reason=error.reason.name)
+    except CandorError as lost:
+        world.unrecorded[teller.evaluation_id] = lost
+        world.bell.ring(teller.evaluation_id)
+        raise
 
 
 def _stopping() -> bool:

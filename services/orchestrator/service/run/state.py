@@ -57,7 +57,7 @@ class Teller:
 
     def __init__(self, world: World, row: EvaluationRow, spec: Spec) -> None:
         self._world = world
-        self._id = row.id
+        self.evaluation_id = row.id
         self._spec = spec
         self._told = 0.0
         self._events = 0
@@ -91,8 +91,8 @@ class Teller:
             self._last = progress
             self._told = self._world.clock()
             self._events += 1
-            await blocking(self._world.ledger.append_event, self._id, state, message, progress, **changes)
-        self._world.bell.ring(self._id)
+            await blocking(self._world.ledger.append_event, self.evaluation_id, state, message, progress, **changes)
+        self._world.bell.ring(self.evaluation_id)
 
     def progress(self) -> dict[str, Any]:
         """The numbers as stored; `spend` is absent without prices."""
