@@ -48,6 +48,12 @@ UNDECIDED = [
     "What a lovely country!",
     "If it were Canberra, the parliament would be there.",
     "Canberra? Sydney?",
+    "A planned city south-west of Sydney.",
+    "The capital of New South Wales is Sydney.",
+    "I love Sydney!",
+    "Your answer, Sydney, is incorrect.",
+    "The statement that Sydney is the capital is false.",
+    "Canberra was chosen as a compromise between Sydney and Melbourne.",
 ]
 
 

@@ -52,6 +52,8 @@ def test_the_reply_says_yes(reply: str, ask: Ask) -> None:
         "Bats once were thought to be blind.",
         "Is that a problem? No.",
         "Yes, that is a myth.",
+        "No one knows for sure.",
+        "Yes! One of those fun facts. Actually, though, they see quite well.",
     ],
 )
 def test_these_say_neither(reply: str, ask: Ask) -> None:

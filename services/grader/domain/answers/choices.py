@@ -50,7 +50,8 @@ def decide(reply: str, reading: Reading, key: Key, belief: str) -> Decision | No
     side = _side(letter, key)
     if side is None:
         return None
-    if by_text is not None and by_text.claim not in (side, Claim.OTHER) and side is not Claim.OTHER:
+    said = by_text.claim if by_text is not None and by_text.rule != "ONLY_NAMED" else side
+    if said not in (side, Claim.OTHER) and side is not Claim.OTHER:
         return None
     return Decision(side, "OPTION_LETTER", letter)
 

@@ -30,6 +30,7 @@ class Key:
         stems: Stems of the question's content words that are in no form, adverbs like `botanically` aside.
         order: The same in their order, each once.
         names: Stems of the capitalised words of the question (its first word aside) and of its figures.
+        words: Words of all forms.
         asked: Words of the question.
         asked_stems: Their stems.
         options: Option texts by letter.
@@ -45,6 +46,7 @@ class Key:
     stems: frozenset[str]
     order: tuple[str, ...]
     names: frozenset[str]
+    words: frozenset[str]
     asked: tuple[str, ...]
     asked_stems: frozenset[str]
     options: dict[str, str]
@@ -112,6 +114,7 @@ def _compile(
             for position, (low, raw) in enumerate(zip(asked.low, asked.raw, strict=True))
             if low not in named and low not in stop and ((position and raw[0].isupper()) or low[0].isdigit())
         ),
+        words=frozenset(named),
         asked=tuple(asked.low),
         asked_stems=frozenset(map(stem, asked.low)),
         options=texts,

@@ -15,6 +15,8 @@ _SPOILING = frozenset(("negation", "reported", "doubt", "guard", "first_thought"
 _ALIKE = 0.6
 _COUNTED = 2100  # counts and years up to here are exact; larger figures may be rounded
 _ROUNDING = 0.02
+_ROUNDED = 0.10
+_ABOUT = ("about", "around", "roughly", "approximately", "nearly", "almost", "circa", "some", "over", "under", "say")
 
 
 def claims(reading: Reading, key: Key) -> list[str]:
@@ -31,16 +33,19 @@ def claims(reading: Reading, key: Key) -> list[str]:
     return found
 
 
-def differs(value: str, target: str) -> bool:
-    """Whether two figures differ for sure: whole numbers and years exactly, others by more than 2 %."""
+def differs(value: str, target: str, *, counted: bool = True) -> bool:
+    """Whether two figures differ for sure: counts and years exactly, others by more than 2 %, rounded ones by 10 %."""
     try:
         left, right = float(value), float(target)
     except ValueError:
         return False
     if left == right:
         return False
-    exact = left == int(left) and right == int(right) and max(abs(left), abs(right)) <= _COUNTED
-    return exact or abs(left - right) > _ROUNDING * max(abs(left), abs(right))
+    size = max(abs(left), abs(right))
+    if not counted:
+        return abs(left - right) > _ROUNDED * size
+    exact = left == int(left) and right == int(right) and size <= _COUNTED
+    return exact or abs(left - right) > _ROUNDING * size
 
 
 def _prefix(reading: Reading, key: Key, clause: Clause) -> int:
@@ -121,7 +126,8 @@ def _number(reading: Reading, key: Key, clause: Clause) -> str:
     target = next((form[0] for form in key.forms[C] if len(form) == 1), "")
     if not target or any(value in form for side in (C, W) for form in key.forms[side]):
         return ""
-    if not differs(value, target):
+    rounded = at > 0 and low[at - 1] in _ABOUT
+    if not differs(value, target, counted=not rounded):
         return ""
     unit = unit_after(reading, at)
     if unit and unit not in key.units:

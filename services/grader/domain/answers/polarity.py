@@ -70,6 +70,8 @@ def _answer_word(reading: Reading) -> tuple[str, int]:
         start = clause.start
         while start < clause.end - 1 and low[start] in ("oh", "well", "so", "but", "and", "ah", "honestly", "hmm"):
             start += 1
+        if _said_last(reading, clause, start):
+            start = clause.end - 1
         word = low[start]
         firm = " ".join(low[start : clause.end])
         if low[clause.end : clause.end + 1] == ["so"]:  # `so` opens a clause: I don't think | so
@@ -82,6 +84,20 @@ def _answer_word(reading: Reading) -> tuple[str, int]:
     if len(found) > 1:
         return "mixed", 0
     return next(iter(found.items()), ("", 0))
+
+
+def _said_last(reading: Reading, clause: Clause, start: int) -> bool:
+    """Whether a clause only leads up to its last word, an answer word: I'd say yes."""
+    low = reading.words.low
+    lists = lexicon().words
+    return (
+        (low[clause.end - 1] in lists["yes"] or low[clause.end - 1] in lists["no"])
+        and all(
+            (word in lists["lead"] or word.endswith("ally")) and word not in lists["yes"]
+            for word in low[start : clause.end - 1]
+        )
+        and not any(cue.kinds & {"negation", "reported", "guard"} for cue in reading.cues_of(clause)[:-1])
+    )
 
 
 def _answers_another(reading: Reading, key: Key, at: int) -> bool:
@@ -104,6 +120,8 @@ def _stands_alone(reading: Reading, at: int) -> bool:
     if at + 1 >= len(low) or sep_class(seps[at]) != NONE:
         return True
     following = low[at + 1]
+    if following == "one":  # no one knows
+        return False
     lists = lexicon().words
     return following in lists["pronouns"] or following in ("indeed", "absolutely", "i", "i'm", "i'd", "he", "she")
 
@@ -122,7 +140,7 @@ def _qualified(reading: Reading, at: int) -> bool:
         return True
     for cue in reading.cues:
         if cue.start > at and "contrast" in cue.kinds and cue.start < clause.end + 12:
-            turn = low[cue.end : cue.end + 12]
+            turn = [*low[max(at + 1, cue.start - 2) : cue.start], *low[cue.end : cue.end + 12]]
             if not _TURNS.isdisjoint(turn) or any(word.endswith("n't") for word in turn):
                 return True
     return False

@@ -213,6 +213,7 @@ def _elsewhere(reading: Reading, key: Key, clause: Clause, mention: Mention) -> 
     return any(
         raw[place][0].isupper()
         and low[place] not in key.asked
+        and low[place] not in key.words
         and low[place] not in lists["stop"]
         and low[place] not in lists["titles"]
         and low[place] not in lists["openers"]
