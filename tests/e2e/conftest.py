@@ -198,12 +198,14 @@ def asked(calls: Sequence[LoggedCall]) -> Counter[Paid]:
     return Counter((call.model, call.digest, call.seed) for call in calls)
 
 
-def again(calls: Sequence[LoggedCall], moment: float, grace: float = 1.0) -> list[LoggedCall]:
-    """Calls after `moment` that had their answer more than `grace` seconds before it: each was paid twice."""
+def again(
+    calls: Sequence[LoggedCall], moment: float, grace: float = 1.0, since: float = float("-inf")
+) -> list[LoggedCall]:
+    """Calls after `moment` that had their answer more than `grace` seconds before it, but after `since`."""
     paid = {
         (call.model, call.digest, call.seed)
         for call in calls
-        if call.status == 200 and 0 < call.answered_monotonic < moment - grace
+        if call.status == 200 and since < call.answered_monotonic < moment - grace
     }
     return [call for call in calls if call.asked_monotonic > moment and (call.model, call.digest, call.seed) in paid]
 

@@ -10,9 +10,10 @@ import inspect
 import json
 import ssl
 import threading
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
 from typing import Any
 
@@ -154,8 +155,8 @@ class _Connection(asyncio.Protocol):
                 self._send(response)
             else:
                 self._task = asyncio.ensure_future(self._later(response))
-                if inspect.iscoroutine(response):  # cancelled before its first step it would never be awaited
-                    self._task.add_done_callback(lambda _task, late=response: late.close())
+                if inspect.iscoroutine(response):
+                    self._task.add_done_callback(partial(_close, response))
 
     async def _later(self, response: Awaitable[Response]) -> None:
         try:
@@ -196,6 +197,11 @@ class _Connection(asyncio.Protocol):
         self._transport.write("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body)
         if response.drop_after is not None:
             self._transport.close()
+
+
+def _close(response: Coroutine[Any, Any, Response], _task: object) -> None:
+    """A coroutine whose task was cancelled before its first step was never awaited, which Python warns of."""
+    response.close()
 
 
 def _phrase(status: int) -> str:
