@@ -30,6 +30,7 @@ class Key:
         stems: Stems of the question's content words that are in no form, adverbs like `botanically` aside.
         order: The same in their order, each once.
         names: Stems of the capitalised words of the question (its first word aside) and of its figures.
+        places: Those of `names` that are no figures.
         words: Words of all forms.
         asked: Words of the question.
         asked_stems: Their stems.
@@ -46,6 +47,7 @@ class Key:
     stems: frozenset[str]
     order: tuple[str, ...]
     names: frozenset[str]
+    places: frozenset[str]
     words: frozenset[str]
     asked: tuple[str, ...]
     asked_stems: frozenset[str]
@@ -102,6 +104,11 @@ def _compile(
     named = {word for side in forms.values() for words in side for word in words}
     stop = lexicon().words["stop"]
     content = [word for word in asked.low if word not in stop and word not in named and not word.endswith("ally")]
+    names = frozenset(
+        stem(low)
+        for position, (low, raw) in enumerate(zip(asked.low, asked.raw, strict=True))
+        if low not in named and low not in stop and ((position and raw[0].isupper()) or low[0].isdigit())
+    )
     return Key(
         kind=kind,
         index={first: tuple(sorted(group, key=lambda entry: -len(entry[0]))) for first, group in index.items()},
@@ -109,11 +116,8 @@ def _compile(
         shown={C: gold[0] if gold else "", W: false_answers[0] if false_answers else ""},
         stems=frozenset(map(stem, content)),
         order=tuple(dict.fromkeys(map(stem, content))),
-        names=frozenset(
-            stem(low)
-            for position, (low, raw) in enumerate(zip(asked.low, asked.raw, strict=True))
-            if low not in named and low not in stop and ((position and raw[0].isupper()) or low[0].isdigit())
-        ),
+        names=names,
+        places=frozenset(name for name in names if not name[0].isdigit()),
         words=frozenset(named),
         asked=tuple(asked.low),
         asked_stems=frozenset(map(stem, asked.low)),

@@ -75,7 +75,11 @@ def lexicon() -> Lexicon:
     return Lexicon(
         cues={first: _entry(phrases, kinds) for first, phrases in _by_first(kinds).items()},
         breaks=frozenset(cues["break"]),
-        words={name: frozenset(value) for name, value in words.items() if isinstance(value, list)},
+        words={
+            **{name: frozenset(value) for name, value in words.items() if isinstance(value, list)},
+            # What may follow an answer in its clause without saying more of it.
+            "closing": frozenset(words["tail"]).union(*words["auxiliaries"].values()),
+        },
         auxiliaries={word: family for family, forms in words["auxiliaries"].items() for word in forms},
         irregular=words["irregular"],
         declines=_by_first(tuple(phrase.split()) for phrase in refusals["declines"]),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from services.grader.domain.answers import others, stance
 from services.grader.domain.answers.decision import Claim, Decision, side_claim
 from services.grader.domain.answers.forms import C, Key, W, stem
@@ -14,11 +16,11 @@ _COVERED = 0.5  # share of the question that an early claim must repeat to stand
 _HARMLESS = (Stand.REPORTED, Stand.REJECTED, Stand.ASIDE)
 
 
-def decide(reading: Reading, key: Key, belief: str) -> Decision | None:
-    """The final claim; None where it is not sure."""
+def decide(reading: Reading, key: Key, belief: str, mentions: Sequence[Mention] | None = None) -> Decision | None:
+    """The final claim; None where it is not sure. `mentions` are judged here unless they are given."""
     by_side: dict[str, list[Mention]] = {C: [], W: []}
     stated: Mention | None = None
-    for mention in judged(reading, key):
+    for mention in judged(reading, key) if mentions is None else mentions:
         by_side[mention.side].append(mention)
         if mention.stand is Stand.UNSURE:
             return None

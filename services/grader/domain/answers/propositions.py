@@ -35,7 +35,7 @@ def decide(reading: Reading, key: Key, belief: str) -> Decision | None:
             denied = any(m.side == side and m.stand in (Stand.REJECTED, Stand.REPORTED) for m in mentions)
             rival = any(m.side == other and m.stand in _LIVE for m in mentions)
             return None if clash or denied or rival else Decision(side_claim(side), "SAID_IN_ITS_WORDS", said[side])
-    decision = names.decide(reading, key, belief)
+    decision = names.decide(reading, key, belief, mentions)
     return decision if decision and decision.rule in ("CLAIMED", "CONTRASTED", "ONLY_AGREES") else None
 
 

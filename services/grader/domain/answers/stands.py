@@ -175,13 +175,13 @@ def _positive(reading: Reading, key: Key, clause: Clause, mention: Mention, riva
     linked = not lists["copula"].isdisjoint(prefix)
     if linked and not lists["actual"].isdisjoint(prefix):
         return Stand.ASSERTED
-    if all(word in lists["lead"] or stem(word) in key.stems for word in prefix):
+    lead = lists["lead"]
+    if lead.issuperset(prefix) or all(word in lead or stem(word) in key.stems for word in prefix):
         if linked or "answer" in prefix:
             return Stand.ASSERTED
         if prefix and prefix[0] in _FIRST_PERSON:
             return Stand.NAMED if lists["claiming"].isdisjoint(prefix) else Stand.ASSERTED
-        units = lexicon().numerals["units_of_measure"] if figure else {}
-        closed = all(word in lists["tail"] or word in lexicon().auxiliaries or word in units for word in suffix)
+        closed = lists["closing"].issuperset(suffix) or (figure and _measured(suffix))
         if closed or (suffix[0] in lists["relative"] and not prefix):
             return _bare(reading, key, clause, rival)
         if not prefix and _repeats_question(key, suffix):
@@ -190,6 +190,12 @@ def _positive(reading: Reading, key: Key, clause: Clause, mention: Mention, riva
         return Stand.ASSERTED
     clear = rival <= 0 or _names_all(reading, key, clause)
     return Stand.ASSERTED if mention.cover > _BOTH or (mention.cover == _BOTH and clear) else Stand.NAMED
+
+
+def _measured(suffix: list[str]) -> bool:
+    """Whether only a unit follows a figure."""
+    lex = lexicon()
+    return all(word in lex.words["closing"] or word in lex.numerals["units_of_measure"] for word in suffix)
 
 
 def _listed(prefix: list[str], suffix: list[str]) -> bool:
@@ -204,20 +210,24 @@ def _listed(prefix: list[str], suffix: list[str]) -> bool:
 
 def _elsewhere(reading: Reading, key: Key, clause: Clause, mention: Mention) -> bool:
     """Whether a clause speaks of other names than the question's: Sydney is the capital of New South Wales."""
-    names = [name for name in key.names if not name[0].isdigit()]
+    if not key.places:
+        return False
     low, raw = reading.words.low, reading.words.raw
-    places = [*range(clause.start + 1, mention.start), *range(mention.end, clause.end)]
-    if not names or any(stem(low[place]) in names for place in range(clause.start, clause.end)):
+    others = [
+        place
+        for place in range(clause.start + 1, clause.end)
+        if raw[place][0].isupper() and not mention.start <= place < mention.end
+    ]
+    if not others or not key.places.isdisjoint(map(stem, low[clause.start : clause.end])):
         return False
     lists = lexicon().words
     return any(
-        raw[place][0].isupper()
-        and low[place] not in key.asked
+        low[place] not in key.asked
         and low[place] not in key.words
         and low[place] not in lists["stop"]
         and low[place] not in lists["titles"]
         and low[place] not in lists["openers"]
-        for place in places
+        for place in others
     )
 
 
