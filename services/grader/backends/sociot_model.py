@@ -8,6 +8,7 @@ a model allows these short cuts is tried when it is loaded; one that does not is
 from __future__ import annotations
 
 import copy
+import inspect
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 # Token id of padding: the published code pads with 0 and lets the padded positions count.
 PAD = 0
+# What a model's inside must take for the short cuts to be tried at all.
+_NEEDED = {"input_ids", "attention_mask", "position_ids", "past_key_values", "use_cache"}
 # Strings tokenised at once, which bounds memory.
 _STRINGS = 1024
 _PROBE = "I am glad that you came; sit down."
@@ -101,7 +104,8 @@ class SociotModel:
         config = model.config
         self._context = getattr(config, "max_position_embeddings", None) or 2**31
         self._prefixes: _Prefixes | None = None
-        if output is not None and self.base is not model:
+        takes = inspect.signature(self.base.forward).parameters
+        if output is not None and self.base is not model and takes.keys() >= _NEEDED:
             with torch.inference_mode():
                 self._prefixes = _Prefixes(self, sociot.phrases(sociot.metrics().values()))
             if not self._agrees():
