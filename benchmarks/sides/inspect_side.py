@@ -1,4 +1,4 @@
-"""The same prompts through inspect-ai (https://pypi.org/project/inspect-ai), run by the Python of its own environment."""
+"""The same prompts through inspect-ai, run by the Python of its own environment."""
 
 from __future__ import annotations
 
