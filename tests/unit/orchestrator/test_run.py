@@ -95,16 +95,38 @@ async def test_failed_calls_are_kept_as_failures_and_above_two_percent_only_they
     row = await suite.evaluate(document())
     assert (row.state, row.verdict) == ("SUCCEEDED", "INVALID")
     assert "2%" in row.reason.replace(" ", "")
-    failed = suite.report.arms[1].failed
-    assert failed == {"BAD_REPLY": 10}
-    asked = len(suite.inference.calls)
+    failed = suite.report.arms[1].failed["BAD_REPLY"]
+    assert 6 < failed <= 10, "2 % of 300 are 6"
 
     broken["on"] = False
     again = await suite.evaluate(document())
     assert again.id == row.id
     assert again.verdict != "INVALID"
-    assert len(suite.inference.calls) == asked + 10
+    twice = {prompt for prompt, count in suite.inference.asked().items() if count == 2}
+    assert len(twice) == failed
+    assert all(arm == "v2" and "number 7?" in text for arm, text in twice)
+    assert max(suite.inference.asked().values()) == 2
     assert suite.report.arms[1].failed == {}
+
+
+async def test_a_run_that_can_only_be_invalid_stops_paying(
+    suite: Any, document: Document, answers: Any, items: Callable[..., Any]
+) -> None:
+    budget = CandorError(Reason.OUTPUT_BUDGET, "no text within max_tokens; raise sampling.max_tokens")
+    suite.set_items(items(200))
+    object.__setattr__(suite.world.limits, "batch", 8)
+    object.__setattr__(suite.world.limits, "window", 16)
+    suite.inference.answer = lambda arm, text: budget if arm == "v2" else answers["honest"](arm, text)
+    row = await suite.evaluate(document(gate=evaluation_pb2.Gate(stopping="fixed")))
+    assert row.verdict == "INVALID"
+    assert "v2 failed" in row.reason
+    assert "raise sampling.max_tokens" in row.reason
+    assert len(suite.inference.calls) < 400, "2 % of the 2,000 calls of v2 are 40"
+    suite.inference.answer = answers["honest"]
+    again = await suite.evaluate(document(gate=evaluation_pb2.Gate(stopping="fixed")))
+    assert again.id == row.id
+    assert again.verdict == "PASS"
+    assert len(suite.inference.calls) < 4000 + 400
 
 
 async def test_an_endpoint_that_answers_nothing_any_more_stops_the_run_and_the_same_command_goes_on(
@@ -272,7 +294,7 @@ async def test_a_research_document_with_many_failures_is_invalid(suite: Any, doc
     suite.inference.answer = lambda arm, text: refused if "number 3?" in text else answers["honest"](arm, text)
     row = await suite.evaluate(document(gate=evaluation_pb2.Gate(mode="none")))
     assert row.verdict == "INVALID"
-    assert "3.3%" in row.reason
+    assert "more than 2% of the calls" in row.reason
 
 
 async def test_warmth_that_cannot_be_measured_never_blocks_a_verdict(suite: Any, document: Document) -> None:

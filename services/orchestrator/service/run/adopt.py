@@ -7,7 +7,6 @@ them like any other reply of this run; only their owner tells where they are fro
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from services.orchestrator.domain.subjects import Resolved, Subject, subjects
 from services.orchestrator.ports import EvaluationRow, GradeRow
@@ -59,7 +58,7 @@ def _copy(run: Run, subject: Subject, donor: Subject, oldest: float) -> None:
             row for row in ledger.responses(list(theirs)).values() if not row.error_reason and row.created >= oldest
         ]
         grades = ledger.grades([row.key for row in rows], run.grader.digest)
-        ledger.put_responses([replace(row, key=theirs[row.key], scope=subject.scope) for row in rows])
+        ledger.put_responses([row._replace(key=theirs[row.key], scope=subject.scope) for row in rows])
         ledger.put_grades(
             [GradeRow(key=theirs[key], grader_digest=run.grader.digest, grade=grade) for key, grade in grades.items()]
         )

@@ -111,7 +111,9 @@ def _units(run: Run, progress: Progress | None) -> int:
 def _verdict(run: Run, progress: Progress | None) -> tuple[str, str]:
     if progress is not None:
         return progress.verdict, progress.reason
-    broken = list(run.invariants)
+    if run.invariants:
+        return "INVALID", "; ".join(run.invariants)
+    broken = []
     for name, board in run.board.arms.items():
         asked = int(np.count_nonzero(board.verdict != MISSING))
         failed = int(np.count_nonzero(board.verdict == FAILED))

@@ -94,6 +94,7 @@ async def _conduct(world: World, row: EvaluationRow, teller: Teller) -> None:
     board = await blocking(Board, prepared.workload, spec.arm_order())
     run = Run(world=world, row=row, prepared=prepared, teller=teller, subjects=subjects, grader=grader, board=board)
     run.invariants += unlike(subjects)
+    run.stale = bool(run.invariants)
     teller.counts.total = len(prepared.workload.slots) * len(subjects)
     await blocking(adopt, run)
     reanalysis = row.lineage != row.id and row.attempt == 1
@@ -120,6 +121,7 @@ async def _generate(run: Run) -> Progress | None:
         if error.reason is not Reason.IDENTITY_CHANGED:
             raise
         run.invariants.append(f"a model changed in mid-run: {error.message}")
+        run.stale = True
     finally:
         await asker.close(finished=finished)
     if not finished:
@@ -129,8 +131,7 @@ async def _generate(run: Run) -> Progress | None:
 
 async def _report(run: Run, progress: Progress | None) -> None:
     world = run.world
-    if run.invariants:
-        # What was pinned may no longer be true: the next attempt describes the arms anew.
+    if run.stale:
         await pin(world, run.row.id, stale=True)
     await run.teller.enter("analysing")
     report = await blocking(conclude, run, progress)

@@ -12,6 +12,7 @@ from services.orchestrator.domain.gate.result import Progress
 from services.orchestrator.domain.gate.verdict import advance
 from services.orchestrator.domain.gating import wanted
 from services.orchestrator.service.run.ask import Asker
+from services.orchestrator.service.run.hopeless import Failures
 from services.orchestrator.service.run.state import Run
 from services.orchestrator.service.world import blocking
 
@@ -27,16 +28,17 @@ async def pursue(run: Run, asker: Asker) -> Progress | None:
     """
     design = run.prepared.gating.design
     workload = run.prepared.workload
+    failures = Failures(run)
     if design is None:
-        await asker.ask(_unless_broken(run, None), 0, workload.upto(workload.units))
+        await asker.ask(_wanted(run, failures, None), 0, workload.upto(workload.units))
         await asker.settled()
         return None
     progress = await look(run, 0)
     if design.stopping == "anytime":
-        return await _anytime(run, asker, progress)
+        return await _anytime(run, asker, failures, progress)
     complete = 0
     while not progress.stop and not run.invariants:
-        await asker.ask(_unless_broken(run, progress), workload.upto(complete), workload.upto(progress.ask_units))
+        await asker.ask(_wanted(run, failures, progress), workload.upto(complete), workload.upto(progress.ask_units))
         await run.teller.enter("grading")
         await asker.settled()
         complete = progress.ask_units
@@ -63,17 +65,17 @@ def _advance(run: Run, complete: int) -> Progress:
     return advance(design, run.prepared.workload.order, tables, complete, run.invariants)
 
 
-def _unless_broken(run: Run, progress: Progress | None) -> Callable[[str, int], bool]:
+def _wanted(run: Run, failures: Failures, progress: Progress | None) -> Callable[[str, int], bool]:
     slots = run.prepared.workload.slots
 
     def decide(arm: str, slot: int) -> bool:
         cell = slots[slot].cell
-        return not run.invariants and wanted(progress, arm, cell.context, cell.belief)
+        return not failures.too_many() and wanted(progress, arm, cell.context, cell.belief)
 
     return decide
 
 
-async def _anytime(run: Run, asker: Asker, progress: Progress) -> Progress:
+async def _anytime(run: Run, asker: Asker, failures: Failures, progress: Progress) -> Progress:
     """Everything is asked in the seeded order, and the gate looks whenever some more units at its head are done."""
     workload = run.prepared.workload
     slots = workload.slots
@@ -81,7 +83,7 @@ async def _anytime(run: Run, asker: Asker, progress: Progress) -> Progress:
 
     def decide(arm: str, slot: int) -> bool:
         cell = slots[slot].cell
-        return not latest.stop and not run.invariants and wanted(latest, arm, cell.context, cell.belief)
+        return not latest.stop and not failures.too_many() and wanted(latest, arm, cell.context, cell.belief)
 
     head = _Head(run, decide, max(1, math.ceil(workload.units / _SHARDS)))
     asking = asyncio.create_task(asker.ask(decide, 0, workload.upto(workload.units)))

@@ -139,6 +139,7 @@ class Run:
         grader: Versions that grade this run.
         board: Outcomes so far.
         invariants: What broke, a sentence each; any of them makes the run INVALID.
+        stale: What the arms were found to be is no longer true, so that the next attempt finds out anew.
         caveats: What a reader must know.
         warmth_note: Why warmth was not measured, or empty.
     """
@@ -151,6 +152,7 @@ class Run:
     grader: GraderInfo
     board: Board
     invariants: list[str] = field(default_factory=list)
+    stale: bool = False
     caveats: list[str] = field(default_factory=list)
     warmth_note: str = ""
 
