@@ -201,11 +201,15 @@ def asked(calls: Sequence[LoggedCall]) -> Counter[Paid]:
 def again(
     calls: Sequence[LoggedCall], moment: float, grace: float = 1.0, since: float = float("-inf")
 ) -> list[LoggedCall]:
-    """Calls after `moment` that had their answer more than `grace` seconds before it, but after `since`."""
+    """Calls after `moment` that were asked after `since` and had their answer more than `grace` seconds before `moment`.
+
+    `since` is the kill before this one. What it had sent is still read and answered for a moment, to nobody; the process
+    after it takes longer than that to start.
+    """
     paid = {
         (call.model, call.digest, call.seed)
         for call in calls
-        if call.status == 200 and since < call.answered_monotonic < moment - grace
+        if call.status == 200 and since + 0.5 < call.asked_monotonic and 0 < call.answered_monotonic < moment - grace
     }
     return [call for call in calls if call.asked_monotonic > moment and (call.model, call.digest, call.seed) in paid]
 

@@ -126,11 +126,7 @@ def test_two_documents_after_a_crash_do_not_spend_each_others_money(
     workshop: Any, models: Any, tools: Any, rows: Any
 ) -> None:
     first, first_arms = document_of(workshop, models, rows, name="first.yaml")
-    second, second_arms = (
-        document_of(workshop, models, rows, name="second.yaml", name_=None)
-        if False
-        else document_of(workshop, models, rows, name="second.yaml")
-    )
+    second, second_arms = document_of(workshop, models, rows, name="second.yaml")
     process = workshop.start("evaluate", first)
     first_arms["v2"].wait_for_calls(20, seconds=90)
     os.killpg(process.pid, signal.SIGKILL)
