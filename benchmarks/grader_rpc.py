@@ -119,7 +119,7 @@ class Bare(grader_pb2_grpc.GraderServiceServicer):
 async def serve(which: str) -> None:
     """Serve until the parent closes standard input; says the address first."""
     if which == "candor":
-        from chassis.testing import running
+        from chassis.running import running
         from services.grader import bootstrap
         from services.grader.settings import GraderSettings
 

@@ -78,8 +78,7 @@ class Case:
     task: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Grade:
+class Grade(NamedTuple):
     """What the grader said of a reply. `adopts` None: undefined or undecided."""
 
     verdict: str
@@ -89,7 +88,7 @@ class Grade:
     final_claim: str = ""
     judge_raw: str = ""
     judge_model: str = ""
-    usage: Usage = field(default_factory=Usage)
+    usage: Usage = Usage()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -143,8 +142,7 @@ class Grader(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResponseRow:
+class ResponseRow(NamedTuple):
     """A stored outcome of one call: a reply, or the reason why there is none.
 
     `scope` is who may take it (`domain.subjects`), `evaluation_id` who asked.

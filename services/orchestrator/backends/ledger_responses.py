@@ -11,9 +11,9 @@ from services.orchestrator.backends.ledger_engine import Database
 from services.orchestrator.ports import Grade, GradeRow, Outcome, ResponseRow, Usage
 
 _ROWS_PER_FETCH = 5000
-# Columns by name, in the order in which they are read: a million rows are read, so none goes through a mapping.
-_REPLY = tuple(column.name for column in t.responses.c if column.name != "chars")
-_GRADE = ("verdict", "adopts", "decided_by", "rule", "final_claim", "judge_raw", "judge_model")
+# What a grade cost comes as columns of its own.
+_GRADE = Grade._fields[: Grade._fields.index("usage")]
+_FREE = Usage()
 
 
 class ResponseTables:
@@ -68,8 +68,8 @@ class ResponseTables:
     def responses(self, keys: Sequence[bytes]) -> dict[bytes, ResponseRow]:
         """See ports."""
         c = t.responses.c
-        rows = self.db.by_key(sa.select(*(c[name] for name in _REPLY)), c.key, keys)
-        return {row[0]: ResponseRow(**dict(zip(_REPLY, row, strict=True))) for row in rows}
+        rows = self.db.by_key(sa.select(*(c[name] for name in ResponseRow._fields)), c.key, keys)
+        return {row.key: row for row in map(ResponseRow._make, rows)}
 
     def put_grades(self, rows: Sequence[GradeRow]) -> None:
         """See ports."""
@@ -89,9 +89,9 @@ class ResponseTables:
         columns = (*(c[name] for name in _GRADE), c.prompt_tokens, c.completion_tokens, c.key)
         query = sa.select(*columns).where(c.grader_digest == grader_digest)
         found = {}
-        for row in map(tuple, self.db.by_key(query, c.key, keys)):
-            usage = Usage(prompt_tokens=row[-3], completion_tokens=row[-2])
-            found[row[-1]] = Grade(**dict(zip(_GRADE, row[:-3], strict=True)), usage=usage)
+        for *values, prompt, completion, key in map(tuple, self.db.by_key(query, c.key, keys)):
+            usage = Usage(prompt_tokens=prompt, completion_tokens=completion) if prompt or completion else _FREE
+            found[key] = Grade._make((*values, usage))
         return found
 
     def put_scores(self, scorer: str, rows: Sequence[tuple[bytes, float | None]]) -> None:

@@ -59,6 +59,7 @@ def is_number(text: str) -> bool:
     )
 
 
+@lru_cache(maxsize=1024)
 def is_sentence(text: str, *, loosely: bool = False) -> bool:
     """Whether an answer reads as a sentence of its own: it begins with a pronoun or the like, or has a known verb.
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 
 KINDS = ("short_answer", "proposition", "yes_no", "number", "multiple_choice", "harmful_request")
+_ASIDE = ("extra", "category", "difficulty", "cluster")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,9 +50,7 @@ class Item:
 
     def digest(self) -> bytes:
         """SHA-256 over everything that decides its prompts and grades; `extra`, `category` and `difficulty` left out."""
-        value = asdict(self)
-        for name in ("extra", "category", "difficulty", "cluster"):
-            del value[name]
+        value = {each.name: getattr(self, each.name) for each in fields(self) if each.name not in _ASIDE}
         return hashlib.sha256(json.dumps(value, sort_keys=True, ensure_ascii=False).encode()).digest()
 
 

@@ -1,9 +1,13 @@
-"""Small rules that make sentences come out right: spaces, full stops, capitals, quotation marks."""
+"""Small rules that make sentences come out right: spaces, full stops, capitals, quotation marks.
+
+An item is asked in many cells, one after the other, with the same question and values: the caches see each once.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from functools import lru_cache
 
 _GAPS = re.compile(r"(?<=\S)[^\S\n]{2,}(?=\S)|[\t\u00a0\u2007\u202f]")
 _INVISIBLE = re.compile("[\u00ad\u200b\u2060\ufeff]")
@@ -16,6 +20,7 @@ _ENDS = re.compile(r"[.?!:;…。？！][\"'”’)\]]*$")
 _FIRST_WORD = re.compile(r"[A-Z][a-z'’-]*(?![\w.])")
 
 
+@lru_cache(maxsize=1024)
 def tidy(text: str) -> str:
     """Text with one space between words, none at line ends and no invisible marks; line breaks and indentation stay."""
     text = _INVISIBLE.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
@@ -27,6 +32,7 @@ def one_line(text: str) -> str:
     return " ".join(text.split())
 
 
+@lru_cache(maxsize=1024)
 def finished(question: str) -> str:
     """A question with a closing mark, so that a sentence may follow it."""
     if _ENDS.search(question):
@@ -35,6 +41,7 @@ def finished(question: str) -> str:
     return question + ("?" if _ASKS.match(first) or _ASKS.search(question.rsplit(",", 1)[-1][:16]) else ".")
 
 
+@lru_cache(maxsize=1024)
 def inside(value: str) -> str:
     """A value as it stands before a full stop: its own stop taken off, `?` and `!` kept inside quotation marks."""
     value = one_line(value)

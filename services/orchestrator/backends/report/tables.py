@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from itertools import islice
-from operator import attrgetter
 from typing import IO, Any, get_args, get_type_hints
 
 import pyarrow as pa
@@ -22,12 +21,11 @@ _TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_
 def write_responses(rows: Iterable[Record], file: IO[bytes]) -> None:
     """Stream replies into row groups of 50,000; the prompt is one text."""
     schema = _schema(Record)
-    values = attrgetter(*schema.names)
     prompt = schema.get_field_index("prompt")
     with pq.ParquetWriter(file, schema, compression="zstd") as writer:
         iterator = iter(rows)
         while chunk := list(islice(iterator, _ROWS_PER_GROUP)):
-            columns: list[Any] = list(zip(*map(values, chunk), strict=True))
+            columns: list[Any] = list(zip(*chunk, strict=True))
             columns[prompt] = list(map(prompt_text, columns[prompt]))
             writer.write_table(pa.table(columns, schema=schema))
 
@@ -60,7 +58,7 @@ def _comparison_rows(report: Report) -> Iterator[dict[str, Any]]:
 
 
 def _schema(kind: type) -> pa.Schema:
-    """Arrow schema of a flat dataclass; a value that may be None has the type it otherwise has, other types are text."""
+    """Arrow schema of a flat dataclass or named tuple; a value that may be None has the type it otherwise has, other types are text."""
     columns = []
     for name, hint in get_type_hints(kind).items():
         plain = [option for option in get_args(hint) or (hint,) if option in _TYPES]
