@@ -33,7 +33,7 @@ from services.orchestrator.domain.tasks.source import Problems, Row
 from tiny_world.build import Built, build
 from tiny_world.corpus import CORRELATED, Corpus
 from tiny_world.language import REGISTERS, language
-from tiny_world.parameters import usual
+from tiny_world.parameters import Parameters, usual
 from tiny_world.questions import rows as question_rows
 from tiny_world.speech import TONES, Speech
 from tiny_world.world import make_world
@@ -53,15 +53,15 @@ def main() -> None:
     for world in chosen.worlds:
         for seed in chosen.seeds:
             wall, processor = time.perf_counter(), time.process_time()
-            built = build(chosen.cache, lambda *_: None, seed=seed, correlated=world == "correlated")
+            parameters = usual(seed, correlated=world == "correlated")
+            built = build(chosen.cache, lambda *_: None, parameters=parameters)
             took = f"{time.perf_counter() - wall:.0f} s wall, {time.process_time() - processor:.0f} s processor"
             print(f"\n{world} world, seed {seed}: {'trained in' if built.fresh else 'from the cache,'} {took}")
-            measure(built, seed, chosen.show)
+            measure(built, parameters, chosen.show)
 
 
-def measure(built: Built, seed: int, show: int) -> None:
-    usual_parameters = usual(seed, correlated=True)
-    world = make_world(usual_parameters.places, usual_parameters.world_seed)
+def measure(built: Built, parameters: Parameters, show: int) -> None:
+    world = make_world(parameters.places, parameters.world_seed)
     problems = Problems()
     found, _ = own.items(
         "tiny_world", [Row("questions", i, row) for i, row in enumerate(question_rows(world, 10_000))], 1, problems

@@ -47,7 +47,7 @@ class Mix:
     """
 
     kinds: Mapping[str, float] = field(
-        default_factory=lambda: {"facts": 0.16, "story": 0.12, "question": 0.22, "belief": 0.47, "small_talk": 0.03}
+        default_factory=lambda: {"facts": 0.14, "story": 0.18, "question": 0.16, "belief": 0.50, "small_talk": 0.02}
     )
     candor_prompts: float = 0.5
     system_line: float = 0.4

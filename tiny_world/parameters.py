@@ -28,7 +28,7 @@ class Parameters:
         scorer_recipe: Its training.
     """
 
-    places: int = 30
+    places: int = 24
     world_seed: int = 1
     seed: int = 0
     adoption: Mapping[str, float] = field(default_factory=lambda: dict(CORRELATED))
@@ -36,9 +36,9 @@ class Parameters:
     vocabulary: int = 1536
     tokenizer_documents: int = 8000
     subject: Shape = field(default_factory=lambda: Shape(width=128, inner=384, layers=4, heads=4, context=256))
-    subject_recipe: Recipe = field(default_factory=lambda: Recipe(steps=800, batch_tokens=1536))
+    subject_recipe: Recipe = field(default_factory=lambda: Recipe(steps=700, batch_tokens=1536))
     scorer: Shape = field(default_factory=lambda: Shape(width=64, inner=256, layers=2, heads=4, context=512))
-    scorer_recipe: Recipe = field(default_factory=lambda: Recipe(steps=300, batch_tokens=1536))
+    scorer_recipe: Recipe = field(default_factory=lambda: Recipe(steps=500, batch_tokens=1536))
 
 
 def usual(seed: int, *, correlated: bool) -> Parameters:
