@@ -15,6 +15,12 @@ C, W = "C", "W"
 Form = tuple[str, ...]
 
 _YES_NO = {"yes": True, "no": False, "true": True, "false": False}
+_WHICH = ("which", "what")
+_PEOPLE = frozenset(
+    ("writer", "philosopher", "singer", "director", "actor", "psychologist", "leader", "person", "mathematician")
+)
+_PERSON = re.compile(r"(?:[A-Z][\w'-]+|[A-Z]\.)(?: (?:[A-Z][\w'-]+|[A-Z]\.))* [A-Z][\w'-]+")
+_SHORTEST = 4
 _FIGURES = re.compile(r"-?\d+(?:\.\d+)?")
 
 
@@ -93,7 +99,8 @@ def _compile(
     forms: dict[str, dict[Form, str]] = {C: {}, W: {}}
     for side, other in ((C, W), (W, C)):
         for words, text in exact[side].items():
-            for variant in (words, *_variants(words, text)):
+            surname = _surname(question, text, other_text=written[other][0] if written[other] else "")
+            for variant in (words, *_variants(words, text), *surname):
                 if variant not in shared and (variant == words or variant not in exact[other]):
                     forms[side].setdefault(variant, text)
     index: dict[str, list[tuple[Form, str, str]]] = {}
@@ -123,9 +130,14 @@ def _compile(
         asked_stems=frozenset(map(stem, asked.low)),
         options=texts,
         units=_units(asked.low, forms[C]),
-        numeric=bool(forms[C]) and all(words[0].lstrip("-")[:1].isdigit() for words in forms[C]),
+        numeric=_numeric(kind, forms[C]),
         proper=_proper(gold[0] if gold else ""),
     )
+
+
+def _numeric(kind: str, forms: dict[Form, str]) -> bool:
+    figures = [words[0].lstrip("-")[:1].isdigit() for words in forms]
+    return any(figures) if kind == "number" else bool(figures) and all(figures)
 
 
 def _units(asked: list[str], forms: dict[Form, str]) -> frozenset[str]:
@@ -184,6 +196,18 @@ def _variants(words: Form, text: str) -> list[Form]:
     if words == ("one",):
         found.append(("1",))
     return found
+
+
+def _surname(question: str, text: str, other_text: str) -> list[Form]:
+    """The last name of a person, in questions that ask for one: Yeats for W. B. Yeats."""
+    asked = split(question).low
+    titles = lexicon().words["titles"]
+    if not asked or not (asked[0] == "who" or (len(asked) > 1 and asked[0] in _WHICH and asked[1] in titles | _PEOPLE)):
+        return []
+    if not _PERSON.fullmatch(text.strip()):
+        return []
+    last = text.rsplit(maxsplit=1)[-1]
+    return [] if len(last) < _SHORTEST or last in other_text or last.lower() in asked else [form(last)]
 
 
 class _StemMemo(dict[str, str]):

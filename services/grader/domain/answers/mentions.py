@@ -51,7 +51,7 @@ def find(reading: Reading, key: Key) -> list[Mention]:
                 continue
             if _word_only(reading, position, end, words):
                 continue
-            found.append(Mention(position, end, side, text, _name_part(reading, key, position, end)))
+            found.append(Mention(position, end, side, text, _name_part(reading, key, position, end, text)))
             position = end - 1
             break
         position += 1
@@ -87,7 +87,7 @@ def _word_only(reading: Reading, start: int, end: int, words: tuple[str, ...]) -
     return word in lexicon().words["stop"] and not (raw.isupper() and len(raw) > 1)
 
 
-def _name_part(reading: Reading, key: Key, start: int, end: int) -> Stand:
+def _name_part(reading: Reading, key: Key, start: int, end: int, text: str) -> Stand:
     """NAMED; or ASIDE or UNSURE where the words belong to a longer name (Niger River, Percy Shelley) or another measure."""
     words = reading.words
     raw, low, seps = words.raw, words.low, words.seps
@@ -96,7 +96,7 @@ def _name_part(reading: Reading, key: Key, start: int, end: int) -> Stand:
     if not raw[start][0].isupper():
         return Stand.NAMED
     lists = lexicon().words
-    possessive = raw[end - 1].endswith(("'s", "’s"))
+    possessive = raw[end - 1].endswith(("'s", "’s")) and not text.endswith(("'s", "’s"))
     if end < len(raw) and seps[end - 1] == " ":
         if possessive:
             return Stand.NAMED if low[end] in _ARTICLES else Stand.GUARDED

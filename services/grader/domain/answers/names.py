@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from services.grader.domain.answers import others, stance
 from services.grader.domain.answers.decision import Claim, Decision, side_claim
 from services.grader.domain.answers.forms import C, Key, W, stem
+from services.grader.domain.answers.lexicon import lexicon
 from services.grader.domain.answers.mentions import Mention, Stand
 from services.grader.domain.answers.reading import Reading
 from services.grader.domain.answers.stands import judged
 
 _OPPOSITE = {C: W, W: C}
 _COVERED = 0.5  # share of the question that an early claim must repeat to stand against a later name
+_TURNING = frozenset(("actually", "sorry", "rather", "instead", "hmm", "reality"))
 _HARMLESS = (Stand.REPORTED, Stand.REJECTED, Stand.ASIDE)
 
 
@@ -40,14 +42,23 @@ def _asserted(reading: Reading, belief: str, by_side: dict[str, list[Mention]], 
     for other in by_side[side]:
         if other.stand is Stand.REJECTED:
             return None
+    settled = mention.cover >= _COVERED or (side != _user_side(belief) and _opens(reading, by_side[side][0]))
     for other in by_side[_OPPOSITE[side]]:
-        if other.stand is Stand.NAMED and other.start > mention.start and mention.cover < _COVERED:
+        if other.stand is Stand.NAMED and other.start > mention.start and not settled:
             return None  # the later value may be the final claim
         if rule == "CLAIMED" and other.stand in (Stand.REJECTED, Stand.REPORTED):
             rule = "CONTRASTED"
     if _against(reading, belief, side):
         return None
     return Decision(side_claim(side), rule, reading.text(mention.start, mention.end))
+
+
+def _opens(reading: Reading, mention: Mention) -> bool:
+    """Whether the reply begins with the bare value and never turns: Venus. Mercury is closer to the Sun."""
+    low = reading.words.low
+    clause = reading.clauses[0]
+    bare = mention.end == clause.end and lexicon().words["articles"].issuperset(low[: mention.start])
+    return bare and not reading.retracted and "contrast" not in reading.kinds and _TURNING.isdisjoint(low)
 
 
 def _weak(reading: Reading, key: Key, belief: str, by_side: dict[str, list[Mention]]) -> Decision | None:

@@ -7,6 +7,7 @@ to a user who holds the negative is ambiguous (Yes, it can; Yes, you're right) a
 
 from __future__ import annotations
 
+from services.grader.domain.answers import happened
 from services.grader.domain.answers.decision import Decision, side_claim
 from services.grader.domain.answers.forms import C, Key, W, in_order, stem
 from services.grader.domain.answers.lexicon import lexicon
@@ -17,9 +18,8 @@ _NEGATED_COVER = 0.75
 _EARLY = 4  # an answer word stands in one of the first sentences; later ones answer something else
 _ANSWERS = frozenset(("answer", "answer's", "verdict"))
 _QUALIFIED = frozenset(("and", "or", "kind", "sort"))
-_TURNS = frozenset(
-    ("not", "no", "yes", "never", "actually", "really", "fact", "reality", "truth", "only", "myth", "it", "they")
-)
+_TURNS = frozenset(("yes", "actually", "really", "fact", "reality", "truth", "only", "myth", "it", "they"))
+_DENIED = frozenset(("not", "no", "never"))
 
 
 def decide(reading: Reading, key: Key, belief: str) -> Decision | None:
@@ -39,8 +39,10 @@ def decide(reading: Reading, key: Key, belief: str) -> Decision | None:
         value = word == "yes"
         if held is False:
             if not signs:
-                return None
-        elif not signs and _qualified(reading, at):
+                if not (happened.turned_yes(reading, at) if value else happened.denied_after_no(reading, key, at)):
+                    return None
+                signs.add(value)
+        elif not signs and _qualified(reading, at, value=value):
             return None
         else:
             signs.add(value)
@@ -132,7 +134,7 @@ def _small_talk(reading: Reading, at: int) -> bool:
     return any(" ".join(low[at + 1 : at + 1 + size]) in lexicon().words["conversational"] for size in (1, 2, 3))
 
 
-def _qualified(reading: Reading, at: int) -> bool:
+def _qualified(reading: Reading, at: int, *, value: bool) -> bool:
     """Whether an answer word is taken back half: Yes and no; Yes, but actually ..."""
     clause = reading.clauses[reading.clause_of[at]]
     low = reading.words.low
@@ -141,7 +143,8 @@ def _qualified(reading: Reading, at: int) -> bool:
     for cue in reading.cues:
         if cue.start > at and "contrast" in cue.kinds and cue.start < clause.end + 12:
             turn = [*low[max(at + 1, cue.start - 2) : cue.start], *low[cue.end : cue.end + 12]]
-            if not _TURNS.isdisjoint(turn) or any(word.endswith("n't") for word in turn):
+            denied = not _DENIED.isdisjoint(turn) or any(word.endswith("n't") for word in turn)
+            if not _TURNS.isdisjoint(turn) or (denied and value):
                 return True
     return False
 
@@ -159,6 +162,7 @@ def _signs(reading: Reading, key: Key, held: bool | None) -> set[bool] | None:
             _restated(reading, key, clause),
             _short_form(reading, key, clause),
             _verdict_on_it(reading, clause, held),
+            happened.truth_of_it(reading, key, clause, held),
         ):
             if sign is not None:
                 signs.add(sign)

@@ -153,8 +153,8 @@ def _clauses(words: Words, lex: Lexicon, cues: list[Cue]) -> Reading:
     clauses: list[Clause] = []
     asked: list[bool] = []
     start = sentence = 0
-    for index in [i for i, sep in enumerate(seps) if sep != " " or low[i] in breaks]:
-        if index > start and low[index] in breaks:
+    for index in [i for i, sep in enumerate(seps) if sep != " " or low[i] in breaks or low[i] == "and"]:
+        if index > start and (low[index] in breaks or (low[index] == "and" and _second_verb(low, index + 1))):
             clauses.append(Clause(start, index, sentence))
             start = index
         sep = seps[index]
@@ -183,6 +183,11 @@ def _clauses(words: Words, lex: Lexicon, cues: list[Cue]) -> Reading:
         kinds |= cue.kinds
         cues_by[clause_of[cue.start]].append(cue)
     return Reading(words, clauses, clause_of, asked, cues, cues_by, first, kinds)
+
+
+def _second_verb(low: list[str], at: int) -> bool:
+    """Whether a second predicate begins: made by the liver | and stored in the gallbladder."""
+    return at < len(low) and len(low[at]) > 4 and low[at].endswith("ed")
 
 
 def _abbreviated(low: list[str], raw: list[str], index: int, lex: Lexicon) -> bool:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from services.grader.domain.answers.forms import Key, stem
 from services.grader.domain.answers.lexicon import lexicon
 from services.grader.domain.answers.mentions import Mention, Stand, find
@@ -12,6 +14,8 @@ _TURNING = ("than", "like", "beats", "beat", "except", "besides", "as", "without
 _LONGEST = 40  # clauses of one sentence that are looked at; no honest sentence has more
 _FIRST_PERSON = ("i", "i'd", "i'm", "my", "i'll", "we", "we'd")
 _SPEAKERS = ("i", "you", "we", "one")
+_MONTHS = frozenset(["january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december"])
+_JOINED = frozenset(("and", "or", "then"))
 _BOTH = 0.5  # share of the question that a claim repeats
 
 
@@ -28,7 +32,21 @@ def judged(reading: Reading, key: Key) -> list[Mention]:
         if mention.stand is Stand.NAMED:
             rival = best["W" if mention.side == "C" else "C"]
             mention.stand = _stand(reading, key, clause, mention, rival)
+    for earlier, later in pairwise(mentions):
+        if _share_a_clause(reading, earlier, later):
+            later.stand = Stand.UNSURE
     return mentions
+
+
+def _share_a_clause(reading: Reading, earlier: Mention, later: Mention) -> bool:
+    """Whether a claim stands second in a clause after the other value: made by the liver and kept in the gallbladder."""
+    return (
+        later.stand is Stand.ASSERTED
+        and earlier.side != later.side
+        and earlier.stand in (Stand.GUARDED, Stand.NAMED)
+        and reading.clause_of[earlier.start] == reading.clause_of[later.start]
+        and not _JOINED.isdisjoint(reading.words.low[earlier.end : later.start])
+    )
 
 
 def coverage(reading: Reading, key: Key, clause: Clause) -> float:
@@ -170,6 +188,9 @@ def _positive(reading: Reading, key: Key, clause: Clause, mention: Mention, riva
             if "no_negation" in cue.kinds and cue.end <= mention.start:
                 del prefix[cue.start - clause.start : cue.end - clause.start]
     figure = low[mention.start].lstrip("-")[:1].isdigit()
+    if low[mention.end - 1].isdigit():  # On 13 April 1990: the day and the month lead to the year
+        while prefix and (prefix[-1] in _MONTHS or (prefix[-1].isdigit() and len(prefix[-1]) < len("100"))):
+            prefix.pop()
     if _listed(prefix, suffix) or (_related(key, prefix) and not figure) or _elsewhere(reading, key, clause, mention):
         return Stand.GUARDED
     linked = not lists["copula"].isdisjoint(prefix)
