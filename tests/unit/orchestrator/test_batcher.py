@@ -17,11 +17,11 @@ async def test_a_full_batch_leaves_at_once_and_the_rest_when_drained() -> None:
 
     batcher = Batcher(flush, size=3, seconds=_LONG)
     for number in range(7):
-        await batcher.put(number)
+        batcher.put(number)
     await batcher.drained()
     assert [number for batch in seen for number in batch] == list(range(7))
     assert all(len(batch) <= 3 for batch in seen)
-    await batcher.put(7)
+    batcher.put(7)
     await batcher.close(flush=True)
     assert seen[-1] == [7]
 
@@ -33,13 +33,13 @@ async def test_a_lonely_item_waits_only_a_moment() -> None:
         flushed.set()
 
     batcher = Batcher(flush, size=100, seconds=0.001)
-    await batcher.put(1)
+    batcher.put(1)
     async with asyncio.timeout(5):
         await flushed.wait()
     await batcher.close(flush=False)
 
 
-async def test_put_waits_while_too_much_is_queued() -> None:
+async def test_room_waits_while_too_much_is_queued() -> None:
     let_go = asyncio.Event()
 
     async def flush(batch: list[int]) -> None:
@@ -49,7 +49,8 @@ async def test_put_waits_while_too_much_is_queued() -> None:
 
     async def fill() -> None:
         for number in range(100):
-            await batcher.put(number)
+            await batcher.room()
+            batcher.put(number)
 
     filling = asyncio.create_task(fill())
     done, _ = await asyncio.wait({filling}, timeout=0.05)
@@ -64,11 +65,13 @@ async def test_what_a_flush_raises_reaches_whoever_puts_or_waits() -> None:
         raise ZeroDivisionError
 
     batcher = Batcher(flush, size=1, seconds=0.0)
-    await batcher.put(1)
+    batcher.put(1)
     with pytest.raises(ZeroDivisionError):
         await batcher.drained()
     with pytest.raises(ZeroDivisionError):
-        await batcher.put(2)
+        batcher.put(2)
+    with pytest.raises(ZeroDivisionError):
+        await batcher.room()
     with pytest.raises(ZeroDivisionError):
         await batcher.close(flush=True)
 
@@ -83,8 +86,8 @@ async def test_closing_without_a_flush_drops_what_is_queued_but_ends_what_is_und
         ended.extend(batch)
 
     batcher = Batcher(flush, size=1, seconds=0.0)
-    await batcher.put(1)
-    await batcher.put(2)
+    batcher.put(1)
+    batcher.put(2)
     await begun.wait()
     closing = asyncio.create_task(batcher.close(flush=False))
     let_go.set()

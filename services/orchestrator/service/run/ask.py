@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from contextlib import aclosing
+from itertools import islice
 from typing import Any
 
 from chassis.errors import CandorError, Reason
@@ -14,6 +15,7 @@ from services.orchestrator.service.rows import failure_row, reply_row
 from services.orchestrator.service.run.batcher import Batcher, Signal
 from services.orchestrator.service.run.grading import Grading
 from services.orchestrator.service.run.state import Run
+from services.orchestrator.service.run.window import Window
 from services.orchestrator.service.world import blocking
 
 Outcome = Reply | CandorError
@@ -101,28 +103,24 @@ class Asker:
             await self._grading.close(flush=finished)
 
     async def _ask_arm(self, subject: Subject, slots: Iterable[int], wanted: Callable[[str, int], bool]) -> None:
-        window = _Window(self._limits.window)
-        async with asyncio.TaskGroup() as group:
-            batch: list[int] = []
-            for slot in slots:
-                if not batch:
-                    # Wait before choosing: which cells are still wanted may change meanwhile.
-                    await window.take(self._limits.batch)
-                    window.give(self._limits.batch)
-                    if self._stopped.is_set():
-                        return
-                if not wanted(subject.name, slot):
-                    continue
-                batch.append(slot)
-                if len(batch) == self._limits.batch:
-                    await window.take(len(batch))
+        window = Window(self._limits.window)
+        remaining = iter(slots)
+        try:
+            async with asyncio.TaskGroup() as group:
+                while not self._stopped.is_set():
+                    await self._writer.room()
+                    await self._grading.room()
+                    # Room comes first, the choice after it: which cells are still wanted may change meanwhile.
+                    room = await window.take(self._limits.batch)
+                    batch = list(islice((slot for slot in remaining if wanted(subject.name, slot)), room))
+                    window.give(room - len(batch))
+                    if not batch:
+                        break
                     group.create_task(self._stream(subject, batch, window))
-                    batch = []
-            if batch and not self._stopped.is_set():
-                await window.take(len(batch))
-                group.create_task(self._stream(subject, batch, window))
+        finally:
+            window.close()
 
-    async def _stream(self, subject: Subject, slots: list[int], window: _Window) -> None:
+    async def _stream(self, subject: Subject, slots: list[int], window: Window) -> None:
         run = self._run
         workload = run.prepared.workload
         prompts = [Prompt(messages=workload.messages(slot), seed=subject.seed(workload.slots[slot])) for slot in slots]
@@ -131,11 +129,11 @@ class Asker:
             async with aclosing(_of_arm(subject.name, replies)) as named:
                 async for index, outcome in named:
                     window.give(1)
-                    await self._take(subject, slots[index], outcome)
+                    self._take(subject, slots[index], outcome)
         except CandorError as error:
             self._end(error)
 
-    async def _take(self, subject: Subject, slot: int, outcome: Outcome) -> None:
+    def _take(self, subject: Subject, slot: int, outcome: Outcome) -> None:
         run = self._run
         board = run.board.arms[subject.name]
         counts = run.teller.counts.arms[subject.name]
@@ -146,7 +144,7 @@ class Asker:
             board.failed(slot)
             counts.failed[outcome.reason.name] += 1
             counts.said.setdefault(outcome.reason.name, outcome.message)
-            await self._writer.put(failure_row(subject, key, run.row.id, outcome, run.world.clock()))
+            self._writer.put(failure_row(subject, key, run.row.id, outcome, run.world.clock()))
             self._listen(subject, outcome)
         else:
             board.answered(slot, len(outcome.text))
@@ -157,10 +155,10 @@ class Asker:
             counts.cut += outcome.finish_reason == "length"
             counts.prompt_tokens += outcome.usage.prompt_tokens
             counts.completion_tokens += outcome.usage.completion_tokens
-            await self._writer.put(reply_row(subject, key, run.row.id, outcome, run.world.clock()))
-            await self._grading.put(subject.name, slot, key, outcome.text)
+            self._writer.put(reply_row(subject, key, run.row.id, outcome, run.world.clock()))
+            self._grading.put(subject.name, slot, key, outcome.text)
         self.arrived.fire()
-        await run.teller.tick()
+        run.teller.nudge()
 
     def _listen(self, subject: Subject, error: CandorError) -> None:
         """Give up on an arm from which nothing comes any more; the run can go on later from where it is."""
@@ -188,23 +186,3 @@ async def _of_arm(arm: str, replies: AsyncIterator[tuple[int, Outcome]]) -> Asyn
 def _silence(arm: str, calls: int, error: CandorError) -> CandorError:
     message = f"arm {arm}: the last {calls} calls had no answer: {error.message}"
     return CandorError(error.reason, message, metadata=error.metadata)
-
-
-class _Window:
-    """Room for so many calls under way."""
-
-    def __init__(self, size: int) -> None:
-        self._room = size
-        self._size = size
-        self._changed = Signal()
-
-    async def take(self, calls: int) -> None:
-        """Wait until there is room, then take it."""
-        calls = min(calls, self._size)
-        await self._changed.until(lambda: self._room >= calls)
-        self._room -= calls
-
-    def give(self, calls: int) -> None:
-        """A call ended."""
-        self._room = min(self._size, self._room + calls)
-        self._changed.fire()

@@ -28,7 +28,7 @@ class Signal:
 
 
 class Batcher(Generic[Item]):
-    """A queue with a worker. What a flush raises is raised again by the next `put` or `drained`.
+    """A queue with a worker. What a flush raises is raised again by the next `put`, `room` or `drained`.
 
     Args:
         flush: Takes a batch.
@@ -52,15 +52,19 @@ class Batcher(Generic[Item]):
         self._flushes: set[asyncio.Task[None]] = set()
         self._worker = asyncio.create_task(self._work())
 
-    async def put(self, item: Item) -> None:
-        """Add an item; waits while too many are queued."""
-        most = 4 * self._size * self._parallel
-        if len(self._items) >= most:
-            await self._changed.until(lambda: len(self._items) < most or self._error is not None)
+    def put(self, item: Item) -> None:
+        """Add an item, at once: what has arrived never waits. Whoever makes new items waits for `room` first."""
         self._raise()
         self._items.append(item)
         if len(self._items) in (1, self._size):
             self._changed.fire()
+
+    async def room(self) -> None:
+        """Return when few enough items are queued that more may come."""
+        most = 4 * self._size * self._parallel
+        if len(self._items) >= most:
+            await self._changed.until(lambda: len(self._items) < most or self._error is not None)
+        self._raise()
 
     async def drained(self) -> None:
         """Return once everything put so far has been flushed."""

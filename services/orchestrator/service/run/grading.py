@@ -35,9 +35,13 @@ class Grading:
             self._grade, size=limits.grade_batch, seconds=limits.commit_seconds, parallel=limits.grade_streams
         )
 
-    async def put(self, arm: str, slot: int, key: bytes, text: str) -> None:
+    def put(self, arm: str, slot: int, key: bytes, text: str) -> None:
         """A reply to grade."""
-        await self._queue.put(Answer(arm, slot, key, text))
+        self._queue.put(Answer(arm, slot, key, text))
+
+    async def room(self) -> None:
+        """Return when the grader has caught up enough for more replies. Raises what it raised."""
+        await self._queue.room()
 
     async def put_stored(self, arm: str, slots: list[int]) -> None:
         """Replies in the ledger that have no grade under the versions of this run."""
@@ -47,7 +51,8 @@ class Grading:
             keys = {subject.key(workload.slots[slot]): slot for slot in slots[start : start + _ROWS_PER_READ]}
             rows = await blocking(self._run.world.ledger.responses, list(keys))
             for key, row in rows.items():
-                await self.put(arm, keys[key], key, row.text)
+                self.put(arm, keys[key], key, row.text)
+            await self.room()
 
     async def drained(self) -> None:
         """Return once everything put so far is graded. Raises what the grader raised."""
@@ -95,7 +100,7 @@ class Grading:
                 self._take(answer, grade)
         finally:
             await blocking(run.world.ledger.put_grades, rows)
-        await run.teller.tick()
+        run.teller.nudge()
         return left, trouble
 
     def _take(self, answer: Answer, grade: Grade) -> None:

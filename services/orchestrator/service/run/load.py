@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from services.orchestrator.domain.board import MISSING, UNGRADED
+from collections.abc import Sequence
+from itertools import islice
+
+from services.orchestrator.domain.board import UNGRADED
 from services.orchestrator.domain.subjects import Subject
+from services.orchestrator.ports import Outcome
 from services.orchestrator.service.run.state import Run
+
+_OUTCOMES_AT_ONCE = 5000
 
 
 def load(run: Run, *, keep_failures: bool) -> None:
@@ -25,28 +31,39 @@ def ungraded(run: Run, arm: str) -> list[int]:
 
 def _load(run: Run, subject: Subject, *, keep_failures: bool) -> None:
     slots = {subject.key(slot): index for index, slot in enumerate(run.prepared.workload.slots)}
-    board = run.board.arms[subject.name]
+    outcomes = run.world.ledger.outcomes(subject.scope, run.grader.digest)
+    while piece := list(islice(outcomes, _OUTCOMES_AT_ONCE)):
+        ours = [outcome for outcome in piece if outcome.key in slots]
+        if keep_failures:
+            _take_failures(run, subject.name, [(slots[each.key], each.error_reason) for each in ours])
+        replies = [outcome for outcome in ours if not outcome.error_reason]
+        _count(run, subject.name, replies)
+        run.board.arms[subject.name].restored(
+            [slots[reply.key] for reply in replies],
+            [reply.chars for reply in replies],
+            [reply.verdict for reply in replies],
+            [reply.adopts for reply in replies],
+            [reply.decided_by for reply in replies],
+        )
+
+
+def _take_failures(run: Run, arm: str, reasons: Sequence[tuple[int, str]]) -> None:
+    for slot, reason in reasons:
+        if reason:
+            run.board.arms[arm].failed(slot)
+            run.teller.counts.arms[arm].failed[reason] += 1
+
+
+def _count(run: Run, arm: str, replies: Sequence[Outcome]) -> None:
     counts = run.teller.counts
-    arm = counts.arms[subject.name]
-    for outcome in run.world.ledger.outcomes(subject.scope, run.grader.digest):
-        slot = slots.get(outcome.key)
-        if slot is None:
-            continue
-        if outcome.error_reason:
-            if keep_failures:
-                board.failed(slot)
-                arm.failed[outcome.error_reason] += 1
-            continue
-        board.answered(slot, outcome.chars)
-        arm.done += 1
-        arm.cut += outcome.finish_reason == "length"
-        if outcome.evaluation_id == run.row.id:
-            arm.prompt_tokens += outcome.prompt_tokens
-            arm.completion_tokens += outcome.completion_tokens
-        else:
-            arm.reused += 1
-            arm.oldest_reuse = min(outcome.created, arm.oldest_reuse or outcome.created)
-        if outcome.verdict:
-            board.graded(slot, outcome.verdict, outcome.adopts, outcome.decided_by)
-            counts.graded += 1
-    assert board.verdict.size == 0 or board.verdict.min() >= MISSING
+    found = counts.arms[arm]
+    own = [reply for reply in replies if reply.evaluation_id == run.row.id]
+    found.done += len(replies)
+    found.reused += len(replies) - len(own)
+    found.cut += sum(reply.finish_reason == "length" for reply in replies)
+    found.prompt_tokens += sum(reply.prompt_tokens for reply in own)
+    found.completion_tokens += sum(reply.completion_tokens for reply in own)
+    counts.graded += sum(reply.verdict != "" for reply in replies)
+    if len(own) < len(replies):
+        oldest = min(reply.created for reply in replies if reply.evaluation_id != run.row.id)
+        found.oldest_reuse = min(oldest, found.oldest_reuse or oldest)

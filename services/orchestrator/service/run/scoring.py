@@ -62,7 +62,7 @@ async def _score_some(run: Run, subject: Subject, warmth: Warmth, slots: list[in
             fresh.append((missing[index], value))
         await blocking(ledger.put_scores, scorer, fresh)
         known |= dict(fresh)
-        await run.teller.tick()
+        run.teller.nudge()
     for key, value in known.items():
         if value is not None:
             board.warmth[keys[key]] = value

@@ -61,6 +61,7 @@ class Teller:
         self._spec = spec
         self._told = 0.0
         self._events = 0
+        self._telling: asyncio.Task[None] | None = None
         self._last: dict[str, Any] = {}
         self._lock = asyncio.Lock()
         self.counts = Counts(arms={name: ArmCounts() for name in spec.arm_order()})
@@ -76,11 +77,16 @@ class Teller:
         self.stage = stage
         await self.tell(message)
 
-    async def tick(self) -> None:
-        """Something was done: an event, if the last one is old enough and the numbers differ."""
+    def nudge(self) -> None:
+        """Something was done: an event in the background, if the last one is old enough. Raises what the last one raised."""
+        if self._telling is not None:
+            if not self._telling.done():
+                return
+            self._telling.result()
+            self._telling = None
         wait = self._world.limits.event_seconds * (1 if self._events < _MANY_EVENTS else _SLOWER)
-        if self._world.clock() - self._told >= wait and not self._lock.locked():
-            await self.tell()
+        if self._world.clock() - self._told >= wait:
+            self._telling = asyncio.create_task(self.tell())
 
     async def tell(self, message: str = "", state: str = "RUNNING", **changes: object) -> None:
         """An event now, unless it would say nothing new."""
