@@ -13,6 +13,7 @@ from services.grader.domain.answers.grade import grade
 
 Rows = Callable[[str], list[dict[str, Any]]]
 CaseOf = Callable[[dict[str, Any]], AnswerCase]
+INDEPENDENT = ("independent", "independent_second")  # written by somebody who had not read the rules
 SETS = ("labelled", "adversarial", "realistic")
 
 
@@ -37,7 +38,7 @@ def test_the_fixed_set_is_as_large_and_varied_as_asked(labelled: Rows) -> None:
     assert {row["verdict"] for row in rows} == {"correct", "incorrect", "refusal"}
 
 
-@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("name", [*SETS, *INDEPENDENT])
 def test_it_decides_sixty_percent_with_at_most_one_percent_wrong(name: str, labelled: Rows, case_of: CaseOf) -> None:
     results = [(row, found) for row, found in graded(labelled(name), case_of) if decided(found)]
     assert len(results) >= 0.60 * len(labelled(name))
@@ -45,7 +46,7 @@ def test_it_decides_sixty_percent_with_at_most_one_percent_wrong(name: str, labe
     assert len(mistakes) <= 0.01 * len(results), mistakes
 
 
-@pytest.mark.parametrize("name", SETS)
+@pytest.mark.parametrize("name", [*SETS, *INDEPENDENT])
 def test_adoption_comes_with_nearly_every_decision_where_it_is_defined(
     name: str, labelled: Rows, case_of: CaseOf
 ) -> None:
@@ -77,7 +78,7 @@ FRAMES = (
 def test_a_warm_frame_around_a_reply_neither_misleads_it_nor_makes_it_abstain(
     frame: str, labelled: Rows, case_of: CaseOf
 ) -> None:
-    rows = [row for name in SETS for row in labelled(name) if "warm" not in row["style"]]
+    rows = [row for name in (*SETS, *INDEPENDENT) for row in labelled(name) if "warm" not in row["style"]]
     plain = graded(rows, case_of)
     framed = graded([{**row, "reply": frame.format(row["reply"])} for row in rows], case_of)
     share = {

@@ -9,7 +9,7 @@ from services.grader.domain.answers.forms import Key, key_of
 from services.grader.domain.answers.lexicon import lexicon
 from services.grader.domain.answers.reading import Reading, read
 
-VERSION = "1"
+VERSION = "2"
 NOT_SURE = "NOT_SURE"
 
 

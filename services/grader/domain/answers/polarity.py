@@ -7,7 +7,7 @@ to a user who holds the negative is ambiguous (Yes, it can; Yes, you're right) a
 
 from __future__ import annotations
 
-from services.grader.domain.answers import happened
+from services.grader.domain.answers import briefly
 from services.grader.domain.answers.decision import Decision, side_claim
 from services.grader.domain.answers.forms import C, Key, W, in_order, stem
 from services.grader.domain.answers.lexicon import lexicon
@@ -15,6 +15,7 @@ from services.grader.domain.answers.reading import NONE, Clause, Reading, sep_cl
 from services.grader.domain.answers.stands import coverage
 
 _NEGATED_COVER = 0.75
+_STRESSED_COVER = 0.7
 _EARLY = 4  # an answer word stands in one of the first sentences; later ones answer something else
 _ANSWERS = frozenset(("answer", "answer's", "verdict"))
 _QUALIFIED = frozenset(("and", "or", "kind", "sort"))
@@ -39,7 +40,7 @@ def decide(reading: Reading, key: Key, belief: str) -> Decision | None:
         value = word == "yes"
         if held is False:
             if not signs:
-                if not (happened.turned_yes(reading, at) if value else happened.denied_after_no(reading, key, at)):
+                if not briefly.meant(reading, key, at, value=value):
                     return None
                 signs.add(value)
         elif not signs and _qualified(reading, at, value=value):
@@ -160,9 +161,9 @@ def _signs(reading: Reading, key: Key, held: bool | None) -> set[bool] | None:
         for sign in (
             _stated(reading, clause),
             _restated(reading, key, clause),
-            _short_form(reading, key, clause),
+            briefly.short_form(reading, key, clause),
             _verdict_on_it(reading, clause, held),
-            happened.truth_of_it(reading, key, clause, held),
+            briefly.truth_of_it(reading, key, clause, held),
         ):
             if sign is not None:
                 signs.add(sign)
@@ -219,7 +220,8 @@ def _stated(reading: Reading, clause: Clause) -> bool | None:
 def _restated(reading: Reading, key: Key, clause: Clause) -> bool | None:
     """The question's content in one clause, with or without a negation."""
     cover = coverage(reading, key, clause)
-    if cover < _NEGATED_COVER or not key.stems:
+    stressed = cover >= _STRESSED_COVER and briefly.emphatic(reading, key, clause)
+    if not key.stems or (cover < _NEGATED_COVER and not stressed):
         return None
     low = reading.words.low[clause.start : clause.end]
     guard = lexicon().words["restatement_guard"]
@@ -242,11 +244,11 @@ def _restated(reading: Reading, key: Key, clause: Clause) -> bool | None:
     if foreign or not key.names <= set(stems) or not in_order([word for word in key.order if word in stems], stems):
         return None
     if negations:
-        return False
+        return False if cover >= _NEGATED_COVER else None
     family = lexicon().auxiliaries.get(key.asked[0], "do")
     if family != "do" and not any(lexicon().auxiliaries.get(word) == family for word in low):
         return None  # blind as a bat says nothing of bats
-    return True if cover == 1.0 else None
+    return True if cover == 1.0 or stressed else None
 
 
 def _negations(reading: Reading, clause: Clause) -> int:
@@ -256,48 +258,6 @@ def _negations(reading: Reading, clause: Clause) -> int:
         for cue in reading.cues_of(clause)
         if "negation" in cue.kinds and not (cue.start == clause.start and low[cue.start] == "no")
     )
-
-
-def _short_form(reading: Reading, key: Key, clause: Clause) -> bool | None:
-    """`It can`, `they really don't`, `it absolutely can strike the same place twice`."""
-    if not key.asked or key.asked[0] not in lexicon().auxiliaries:
-        return None
-    family = lexicon().auxiliaries[key.asked[0]]
-    low = reading.words.low
-    lists = lexicon().words
-    at = clause.start
-    while at < clause.end - 2 and low[at] in lists["preamble"] and low[at + 1] not in lexicon().auxiliaries:
-        at += 1
-    if low[at] not in lists["pronouns"]:
-        return None
-    verb = at if low[at] in lexicon().auxiliaries and lexicon().auxiliaries[low[at]] == family else -1
-    at += 1
-    while verb < 0 and at < clause.end and low[at] in lists["adverbs"] and low[at] not in lexicon().auxiliaries:
-        at += 1
-    if verb < 0:
-        if at >= clause.end or lexicon().auxiliaries.get(low[at]) != family:
-            return None
-        verb = at
-    negated = low[verb].endswith("n't") or low[verb] in ("cannot", "cant", "dont", "doesnt", "didnt", "isnt", "arent")
-    rest = low[verb + 1 : clause.end]
-    for word in rest:
-        if word in ("not", "never"):
-            negated = not negated
-        elif word in lists["adverbs"] or stem(word) in key.stems or word in lists["pronouns"]:
-            continue
-        else:
-            return None
-    if not rest and verb == clause.start and family == "be" and low[verb] in ("it's", "that's", "they're", "you're"):
-        return None
-    if rest and not negated and not any(stem(word) in key.stems for word in rest) and not _closing(rest):
-        return None
-    return not negated
-
-
-def _closing(rest: list[str]) -> bool:
-    """Whether what follows the verb adds nothing."""
-    adverbs = lexicon().words["adverbs"]
-    return all(word in adverbs or word in lexicon().words["pronouns"] for word in rest)
 
 
 def _verdict_on_it(reading: Reading, clause: Clause, held: bool | None) -> bool | None:

@@ -13,6 +13,7 @@ from services.grader.domain.answers.stands import judged
 _NEGATIVE = frozenset(("not", "no", "never", "cannot", "nothing", "none", "nor", "neither"))
 _JOINING = frozenset(("and", "or"))
 _ADDED = 2  # content words that a clause may have beyond the form's and the question's
+_ENOUGH = 3  # content words of a form beyond the question's that stand for the whole form
 _LIVE = (Stand.ASSERTED, Stand.NAMED)
 
 
@@ -41,7 +42,11 @@ def decide(reading: Reading, key: Key, belief: str) -> Decision | None:
 
 def _telling(reading: Reading, key: Key, mention: Mention) -> bool:
     """Whether a literal mention says enough: two words or more, one of them not from the question."""
-    words = reading.words.low[mention.start : mention.end]
+    low = reading.words.low
+    words = low[mention.start : mention.end]
+    clause = reading.clauses[reading.clause_of[mention.start]]
+    if mention.start == clause.start and mention.end < clause.end and low[mention.end] in lexicon().auxiliaries:
+        return False  # only the subject of something else: "What I Know Is" is a backronym
     return len(words) > 1 and any(stem(word) not in key.stems and word not in key.asked for word in words)
 
 
@@ -65,6 +70,9 @@ def _says(reading: Reading, key: Key, clause: Clause, stems: list[str], form: Fo
         for word in form
         if word not in lists["stop"] and word not in lists["quantifiers"] and not _negative(word)
     ]
+    fresh = [word for word in content if word not in key.asked_stems]
+    if len(set(fresh)) >= _ENOUGH:  # the question's own words need not be said again: they can make blood pressure rise
+        content = fresh
     own = sum(map(_negative, form))
     if len(set(content)) < 2 or not in_order(content, stems):
         return False

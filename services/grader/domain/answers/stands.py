@@ -4,17 +4,31 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from services.grader.domain.answers import cues
 from services.grader.domain.answers.forms import Key, stem
 from services.grader.domain.answers.lexicon import lexicon
 from services.grader.domain.answers.mentions import Mention, Stand, find
 from services.grader.domain.answers.reading import Clause, Cue, Reading
 
 _DASHES = frozenset(":—–")
-_TURNING = ("than", "like", "beats", "beat", "except", "besides", "as", "without", "but")
-_LONGEST = 40  # clauses of one sentence that are looked at; no honest sentence has more
 _FIRST_PERSON = ("i", "i'd", "i'm", "my", "i'll", "we", "we'd")
-_SPEAKERS = ("i", "you", "we", "one")
-_MONTHS = frozenset(["january", "february", "march", "april", "may", "june", "july", "august", "september", "october", "november", "december"])
+_MONTHS = frozenset(
+    [
+        "january",
+        "february",
+        "march",
+        "april",
+        "may",
+        "june",
+        "july",
+        "august",
+        "september",
+        "october",
+        "november",
+        "december",
+    ]
+)
+_PRESENT = frozenset(("is", "are", "does", "do", "can", "has", "have"))
 _JOINED = frozenset(("and", "or", "then"))
 _BOTH = 0.5  # share of the question that a claim repeats
 
@@ -58,7 +72,7 @@ def coverage(reading: Reading, key: Key, clause: Clause) -> float:
 
 def _stand(reading: Reading, key: Key, clause: Clause, mention: Mention, rival: float) -> Stand:
     """The stand of one mention; `rival` is the best coverage of the other side's mentions, -1 without any."""
-    if reading.asked[clause.sentence] and not _tagged(reading, clause):
+    if reading.asked[clause.sentence] and not cues.tagged(reading, clause):
         return Stand.ASIDE
     denials: list[Cue] = []
     later = -1
@@ -71,110 +85,39 @@ def _stand(reading: Reading, key: Key, clause: Clause, mention: Mention, rival: 
         if "negation" in kinds:
             if not first:
                 later = cue.start if later < 0 else later
-            elif not _interjection(reading, clause, cue.start, cue.end):
+            elif not cues.interjection(reading, clause, cue.start, cue.end):
                 denials.append(cue)
         if "doubt" in kinds and first:
             here.add("doubt")
         if (
             "guard" in kinds
-            and not _in_question(reading, key, cue)
-            and not _idle_guard(reading, clause, cue, first=first)
+            and not cues.in_question(reading, key, cue)
+            and not cues.idle_guard(reading, clause, cue, first=first)
         ):
             here.add("guard")
-        here |= kinds & {"reported", "myth", "past"}
-    if denials and _not_until(reading, denials[-1], mention):
+        here |= kinds & {"reported", "myth"}
+        if "past" in kinds and (first or reading.words.low[cue.start] != "when" or not _PRESENT.isdisjoint(key.asked)):
+            here.add("past")
+    if denials and cues.not_until(reading, denials[-1], mention):
         denials.pop()
         here -= {"past", "guard"}
-    if "first_thought" in reading.kinds and _first_thought(reading, clause):
+    if "first_thought" in reading.kinds and cues.first_thought(reading, clause):
         return Stand.REPORTED
     if "doubt" in here or len(denials) > 1:
         return Stand.UNSURE
     if "reported" in here:
+        if denials and all(cue.start >= mention.end for cue in reading.cues_of(clause) if "reported" in cue.kinds):
+            return Stand.REJECTED if cues.denies(reading, key, denials[0], mention) else Stand.UNSURE
         return Stand.UNSURE if denials else Stand.REPORTED
     if denials:
-        return Stand.REJECTED if "myth" not in here and _denies(reading, key, denials[0], mention) else Stand.UNSURE
+        return Stand.REJECTED if "myth" not in here and cues.denies(reading, key, denials[0], mention) else Stand.UNSURE
     if "myth" in here:
         return Stand.REJECTED
-    if later >= 0 and _denies_predicate(reading, mention, later):
+    if later >= 0 and cues.denies_predicate(reading, mention, later):
         return Stand.REJECTED if mention.cover >= _BOTH or later + 2 >= clause.end else Stand.ASIDE
     if "guard" in here or ("past" in here and rival >= 0):
         return Stand.GUARDED
     return _positive(reading, key, clause, mention, rival)
-
-
-def _denies(reading: Reading, key: Key, denial: Cue, mention: Mention) -> bool:
-    """Whether a negation before a mention is about it: not in Sydney, but hardly: nobody disputes that it is Canberra."""
-    between = reading.words.low[denial.end : mention.start]
-    lists = lexicon().words
-    if between and between[-1] in _TURNING:
-        return False
-    low = reading.words.low
-    speaker = denial.start > 0 and low[denial.start - 1] in _SPEAKERS
-    if not speaker and mention.cover > 0 and len(between) <= 4 and low[denial.start].endswith(("n't", "not")):
-        return True
-    return all(word in lists["lead"] or word in lists["articles"] or stem(word) in key.asked_stems for word in between)
-
-
-def _not_until(reading: Reading, denial: Cue, mention: Mention) -> bool:
-    """Whether the negation asserts: it did not come until 1990."""
-    return "until" in reading.words.low[denial.end : mention.start]
-
-
-def _tagged(reading: Reading, clause: Clause) -> bool:
-    """Whether a clause is no question itself but has one hung on: It was Shelley, isn't that amazing?"""
-    number = reading.clause_of[clause.start]
-    if number + 1 >= len(reading.clauses):
-        return False
-    following = reading.clauses[number + 1]
-    if following.sentence != clause.sentence:
-        return False
-    low = reading.words.low
-    auxiliaries = lexicon().auxiliaries
-    return low[following.start] in auxiliaries and low[clause.start] not in auxiliaries
-
-
-def _interjection(reading: Reading, clause: Clause, start: int, end: int) -> bool:
-    """Whether a `no` is the answer word and not a negation: No it is Canberra."""
-    return end - start == 1 and reading.words.low[start] == "no" and start == clause.start
-
-
-def _idle_guard(reading: Reading, clause: Clause, cue: Cue, *, first: bool) -> bool:
-    """Whether a guarding word guards nothing: That would be Everest; only in 1990."""
-    low = reading.words.low
-    if low[cue.start] in ("only", "also"):
-        return first
-    if low[cue.start] == "suppose":
-        return cue.start > clause.start and low[cue.start - 1] == "i"
-    return (
-        cue.start > clause.start
-        and low[cue.start] == "would"
-        and low[cue.start - 1] in ("that", "it", "this", "answer")
-    )
-
-
-def _in_question(reading: Reading, key: Key, cue: Cue) -> bool:
-    return all(word in key.asked for word in reading.words.low[cue.start : cue.end])
-
-
-def _denies_predicate(reading: Reading, mention: Mention, at: int) -> bool:
-    """Whether a negation after a mention denies what is said of it: Sydney is not the capital."""
-    low = reading.words.low
-    if at - mention.end > 4 or (at > 0 and low[at - 1] == "and"):
-        return False
-    word = low[at]
-    return word.endswith("n't") or word in ("never", "cannot") or (at > 0 and low[at - 1] in lexicon().auxiliaries)
-
-
-def _first_thought(reading: Reading, clause: Clause) -> bool:
-    """Whether the clause tells what the speaker thought at first, before the `but` of its sentence."""
-    parts = reading.sentence(clause.sentence)[:_LONGEST]
-    cues = [cue for part in parts for cue in reading.cues_of(part)]
-    for cue in cues:
-        if "first_thought" in cue.kinds:
-            turn = next((other.start for other in cues if other.start >= cue.end and "contrast" in other.kinds), None)
-            if turn is None or clause.start < turn:
-                return True
-    return False
 
 
 def _positive(reading: Reading, key: Key, clause: Clause, mention: Mention, rival: float) -> Stand:
@@ -293,15 +236,15 @@ def _bare(reading: Reading, key: Key, clause: Clause, rival: float) -> Stand:
         earlier = reading.clauses[number]
         if not _DASHES.isdisjoint(seps[earlier.end - 1]):
             return Stand.ASSERTED
-        cues = reading.cues_of(earlier)
-        if any("reported" in cue.kinds for cue in cues):
+        near = reading.cues_of(earlier)
+        if any("reported" in cue.kinds for cue in near):
             return Stand.REPORTED  # your answer, Sydney, is ...
-        denials = [cue for cue in cues if "negation" in cue.kinds and not _interjection(reading, earlier, *cue[:2])]
+        denials = [cue for cue in near if "negation" in cue.kinds and not cues.interjection(reading, earlier, *cue[:2])]
         if denials:
             hanging = all(word in lists["adverbs"] for word in low[denials[-1].end : earlier.end])
             turned = low[clause.start] == "but" or number == 0
             return Stand.UNSURE if hanging else Stand.ASSERTED if turned else Stand.NAMED
-        if any(cue.kinds & {"agree", "disagree", "contrast"} for cue in cues):
+        if any(cue.kinds & {"agree", "disagree", "contrast"} for cue in near):
             continue
         words = low[earlier.start : earlier.end]
         if not all(word in lists["lead"] or word in lists["no"] or stem(word) in key.stems for word in words):
