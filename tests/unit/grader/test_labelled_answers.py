@@ -13,7 +13,7 @@ from services.grader.domain.answers.grade import grade
 
 Rows = Callable[[str], list[dict[str, Any]]]
 CaseOf = Callable[[dict[str, Any]], AnswerCase]
-INDEPENDENT = ("independent", "independent_second")  # written by somebody who had not read the rules
+INDEPENDENT = ("independent", "independent_second")  # by a second person; the first before reading the rules
 SETS = ("labelled", "adversarial", "realistic")
 
 

@@ -1,4 +1,4 @@
-"""What replies taught us that were written by somebody who had not read the grader's rules."""
+"""What the replies of a second person, not the grader's author, taught us."""
 
 from __future__ import annotations
 
