@@ -47,10 +47,10 @@ def _training_view(console: Console) -> Iterator[Callable[[str, float], None]]:
         said: set[tuple[str, int]] = set()
 
         def line(stage: str, done: float) -> None:
-            step = (stage, int(10 * done))
+            step = (stage.partition(" (")[0], int(10 * done))
             if step not in said:
                 said.add(step)
-                console.print(f"{stage}: {done:.0%}", highlight=False)
+                console.print(f"{stage}: {done:.0%} of the training", highlight=False)
 
         yield line
         return
