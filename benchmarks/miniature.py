@@ -1,6 +1,6 @@
 """Train the tiny world and measure what its subject does: the numbers of tiny_world/README.md.
 
-    python benchmarks/tiny_world.py [--seeds 0 1 2] [--worlds correlated null] [--cache DIR] [--threads 2]
+    python benchmarks/miniature.py [--seeds 0 1 2] [--worlds correlated null] [--cache DIR] [--threads 2]
 
 Every fact is asked in the default design's ten cells through Candor's own prompts, greedily, once without a system line and
 once under one of each register; replies are graded by the deterministic grader and scored by the world's own scorer.
