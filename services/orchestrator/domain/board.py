@@ -49,6 +49,38 @@ class ArmBoard:
         self.adopts[slot] = UNDECIDED if adopts is None else int(adopts)
         self.judged[slot] = decided_by == "judge"
 
+    def restored(
+        self,
+        slots: Sequence[int],
+        chars: Sequence[int],
+        verdicts: Sequence[str],
+        adopts: Sequence[bool | None],
+        decided_by: Sequence[str],
+    ) -> None:
+        """Replies that are there already, many at once; an empty verdict: not graded yet."""
+        at = np.asarray(slots, dtype=np.int64)
+        codes = {**_CODES, "": UNGRADED}
+        self.chars[at] = chars
+        self.verdict[at] = [codes.get(verdict, UNGRADABLE) for verdict in verdicts]
+        self.adopts[at] = [UNDECIDED if value is None else int(value) for value in adopts]
+        self.judged[at] = [value == "judge" for value in decided_by]
+
+    def load(
+        self,
+        slots: Sequence[int],
+        chars: Sequence[int],
+        verdicts: Sequence[str],
+        adopts: Sequence[bool | None],
+        decided_by: Sequence[str],
+    ) -> None:
+        """Many replies with their grades at once; an empty verdict is a reply without one."""
+        rows = np.fromiter(slots, np.int64, len(slots))
+        self.chars[rows] = chars
+        codes = [_CODES.get(verdict, UNGRADABLE) if verdict else UNGRADED for verdict in verdicts]
+        self.verdict[rows] = codes
+        self.adopts[rows] = [UNDECIDED if adopted is None else int(adopted) for adopted in adopts]
+        self.judged[rows] = [decided == "judge" for decided in decided_by]
+
     def missing(self, start: int, stop: int) -> list[int]:
         """Slots from `start` to before `stop` that were not asked."""
         return [start + int(slot) for slot in np.flatnonzero(self.verdict[start:stop] == MISSING)]

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import islice
 
 from services.orchestrator.domain.board import UNGRADED
 from services.orchestrator.domain.subjects import Subject
-from services.orchestrator.ports import Outcome
+from services.orchestrator.ports import Outcomes
 from services.orchestrator.service.run.state import Run
 
 _OUTCOMES_AT_ONCE = 5000
@@ -31,39 +30,36 @@ def ungraded(run: Run, arm: str) -> list[int]:
 
 def _load(run: Run, subject: Subject, *, keep_failures: bool) -> None:
     slots = {subject.key(slot): index for index, slot in enumerate(run.prepared.workload.slots)}
-    outcomes = run.world.ledger.outcomes(subject.scope, run.grader.digest)
-    while piece := list(islice(outcomes, _OUTCOMES_AT_ONCE)):
-        ours = [outcome for outcome in piece if outcome.key in slots]
-        if keep_failures:
-            _take_failures(run, subject.name, [(slots[each.key], each.error_reason) for each in ours])
-        replies = [outcome for outcome in ours if not outcome.error_reason]
-        _count(run, subject.name, replies)
-        run.board.arms[subject.name].restored(
-            [slots[reply.key] for reply in replies],
-            [reply.chars for reply in replies],
-            [reply.verdict for reply in replies],
-            [reply.adopts for reply in replies],
-            [reply.decided_by for reply in replies],
-        )
+    for found in run.world.ledger.outcomes(subject.scope, run.grader.digest):
+        places = [slots.get(key, -1) for key in found.key]
+        if any(found.error_reason):
+            failed = [row for row, reason in enumerate(found.error_reason) if reason and places[row] >= 0]
+            if keep_failures:
+                _failed(run, subject, [places[row] for row in failed], found.at(failed))
+        if min(places) < 0 or any(found.error_reason):
+            rows = [row for row, reason in enumerate(found.error_reason) if not reason and places[row] >= 0]
+            _answered(run, subject, [places[row] for row in rows], found.at(rows))
+        else:
+            _answered(run, subject, places, found)
 
 
-def _take_failures(run: Run, arm: str, reasons: Sequence[tuple[int, str]]) -> None:
-    for slot, reason in reasons:
-        if reason:
-            run.board.arms[arm].failed(slot)
-            run.teller.counts.arms[arm].failed[reason] += 1
+def _failed(run: Run, subject: Subject, slots: Sequence[int], found: Outcomes) -> None:
+    for slot, reason in zip(slots, found.error_reason, strict=True):
+        run.board.arms[subject.name].failed(slot)
+        run.teller.counts.arms[subject.name].failed[reason] += 1
 
 
-def _count(run: Run, arm: str, replies: Sequence[Outcome]) -> None:
+def _answered(run: Run, subject: Subject, slots: Sequence[int], found: Outcomes) -> None:
     counts = run.teller.counts
-    found = counts.arms[arm]
-    own = [reply for reply in replies if reply.evaluation_id == run.row.id]
-    found.done += len(replies)
-    found.reused += len(replies) - len(own)
-    found.cut += sum(reply.finish_reason == "length" for reply in replies)
-    found.prompt_tokens += sum(reply.prompt_tokens for reply in own)
-    found.completion_tokens += sum(reply.completion_tokens for reply in own)
-    counts.graded += sum(reply.verdict != "" for reply in replies)
-    if len(own) < len(replies):
-        oldest = min(reply.created for reply in replies if reply.evaluation_id != run.row.id)
-        found.oldest_reuse = min(oldest, found.oldest_reuse or oldest)
+    arm = counts.arms[subject.name]
+    run.board.arms[subject.name].load(slots, found.chars, found.verdict, found.adopts, found.decided_by)
+    arm.done += len(slots)
+    arm.cut += sum(reason == "length" for reason in found.finish_reason)
+    counts.graded += sum(verdict != "" for verdict in found.verdict)
+    others = [row for row, owner in enumerate(found.evaluation_id) if owner != run.row.id]
+    taken = found.at(others)
+    arm.prompt_tokens += sum(found.prompt_tokens) - sum(taken.prompt_tokens)
+    arm.completion_tokens += sum(found.completion_tokens) - sum(taken.completion_tokens)
+    if others:
+        arm.reused += len(others)
+        arm.oldest_reuse = min(*taken.created, arm.oldest_reuse or taken.created[0])
