@@ -46,6 +46,7 @@ async def suite(
     first_port: int = 0,
     log_level: str = "ERROR",
     token: str = "",
+    durable: bool = False,
 ) -> AsyncIterator[Suite]:
     """Run services for the length of the block.
 
@@ -55,6 +56,8 @@ async def suite(
         first_port: Port of the first service, the others follow; 0 takes free ports.
         log_level: Least level that is logged, on standard error.
         token: What callers must send; empty makes a random one.
+        durable: Unfinished evaluations go on when the suite starts again on this state; otherwise only those whose
+            document is given again, so that no command spends another's money.
 
     Raises:
         CandorError: LEDGER_LOCKED when another command uses the state; INVALID_REQUEST when a port is taken.
@@ -75,13 +78,13 @@ async def suite(
                 "token_sha256": hashlib.sha256(found.token.encode()).hexdigest(),
                 "drain_seconds": 2,
             }
-            service, settings = _build(name, state, found, private / "token", common)
+            service, settings = _build(name, state, found, private / "token", common, durable=durable)
             found.addresses[name] = await stack.enter_async_context(running(service, settings))
         yield found
 
 
 def _build(
-    name: str, state: Path | None, found: Suite, token_file: Path, common: dict[str, Any]
+    name: str, state: Path | None, found: Suite, token_file: Path, common: dict[str, Any], *, durable: bool
 ) -> tuple[Service, ServerSettings]:
     if name == "inference":
         from services.inference import bootstrap as inference
@@ -101,7 +104,9 @@ def _build(
     assert state is not None
     folder = state.resolve()
     settings = OrchestratorSettings(
-        embedded=True,
+        embedded=not durable,
+        executor_id="serve" if durable else "",
+        allow_hub=True,
         ledger_url=f"sqlite:///{folder / 'ledger.db'}",
         artifacts_url=str(folder / "artifacts"),
         inference_targets={"*": found.addresses["inference"]},

@@ -22,7 +22,10 @@ def serve(
     ] = 0,
     log_level: Annotated[str, typer.Option("--log-level", help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
 ) -> None:
-    """Serve on loopback, for callers with the token; for a cluster run `python -m services.NAME`."""
+    """Serve on loopback, for callers with the token; for a cluster run `python -m services.NAME`.
+
+    Evaluations that were under way when it ended go on when it starts again.
+    """
     from candor_cli.session import run
 
     try:
@@ -43,7 +46,8 @@ async def _serve(services: tuple[str, ...], state: Path, port: int, log_level: s
             Reason.INVALID_REQUEST, f"there is no service {unknown[0]!r}; the services are {', '.join(SERVICES)}"
         )
     path, token = _token(state)
-    async with suite(state, only=services or SERVICES, first_port=port, log_level=log_level, token=token) as found:
+    wanted = services or SERVICES
+    async with suite(state, only=wanted, first_port=port, log_level=log_level, token=token, durable=True) as found:
         for name, address in found.addresses.items():
             print(f"{name:13} {address}")
         print(f"callers send the token in {path} (--token-file)", flush=True)
