@@ -172,20 +172,27 @@ class GradeRow:
     grade: Grade
 
 
-class Outcome(NamedTuple):
-    """What the statistics need of a stored response and its grade; `verdict` is empty where it is not graded."""
+class Outcomes(NamedTuple):
+    """What the statistics need of many stored responses and their grades, a column a field: a million come in columns.
 
-    key: bytes
-    evaluation_id: str
-    error_reason: str
-    chars: int
-    finish_reason: str
-    prompt_tokens: int
-    completion_tokens: int
-    created: float
-    verdict: str
-    adopts: bool | None
-    decided_by: str
+    `verdict` is empty where a response is not graded; `error_reason` where there is a reply.
+    """
+
+    key: Sequence[bytes]
+    evaluation_id: Sequence[str]
+    error_reason: Sequence[str]
+    chars: Sequence[int]
+    finish_reason: Sequence[str]
+    prompt_tokens: Sequence[int]
+    completion_tokens: Sequence[int]
+    created: Sequence[float]
+    verdict: Sequence[str]
+    adopts: Sequence[bool | None]
+    decided_by: Sequence[str]
+
+    def at(self, rows: Sequence[int]) -> Outcomes:
+        """A part of the rows."""
+        return Outcomes._make([column[row] for row in rows] for column in self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -307,8 +314,8 @@ class Ledger(Protocol):
         """Store outcomes in one transaction; a reply replaces an earlier failure, never another reply."""
         ...
 
-    def outcomes(self, scope: str, grader_digest: str) -> Iterator[Outcome]:
-        """All outcomes of a scope with their grades under one grader digest, in no order."""
+    def outcomes(self, scope: str, grader_digest: str) -> Iterator[Outcomes]:
+        """All outcomes of a scope with their grades under one grader digest, some thousand at once, in no order."""
         ...
 
     def known(self, keys: Sequence[bytes]) -> set[bytes]:

@@ -81,6 +81,21 @@ class Database:
         if not self.sqlite:
             connection.execute(sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtext(name))))
 
+    def stream(self, query: sa.Select[Any], size: int) -> Iterator[list[tuple[Any, ...]]]:
+        """The rows of a long query, some at a time, as the driver has them: a third of the cost of SQLAlchemy's rows."""
+        compiled = query.compile(self.engine)
+        values: Any = compiled.params
+        if compiled.positional:
+            values = [compiled.params[name] for name in compiled.positiontup or ()]
+        with self.read() as connection:
+            driver: Any = connection.connection.driver_connection
+            # A named cursor stays on the server; without a name psycopg would hold all rows at once.
+            cursor = driver.cursor() if self.sqlite else driver.cursor(name="candor_stream")
+            with contextlib.closing(cursor):
+                cursor.execute(str(compiled), values)
+                while rows := cursor.fetchmany(size):
+                    yield rows
+
     def by_key(self, query: sa.Select[Any], column: sa.Column[Any], keys: Sequence[bytes]) -> Iterator[sa.Row[Any]]:
         """Rows of a query for these keys."""
         statement = query.where(column.in_(sa.bindparam("keys", expanding=True)))

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from services.orchestrator.backends import ledger_schema as t
 from services.orchestrator.backends.ledger_engine import Database
-from services.orchestrator.ports import Grade, GradeRow, Outcome, ResponseRow, Usage
+from services.orchestrator.ports import Grade, GradeRow, Outcomes, ResponseRow, Usage
 
 _ROWS_PER_FETCH = 5000
 # What a grade cost comes as columns of its own.
@@ -34,7 +34,7 @@ class ResponseTables:
         with self.db.write() as connection:
             connection.execute(statement, values)
 
-    def outcomes(self, scope: str, grader_digest: str) -> Iterator[Outcome]:
+    def outcomes(self, scope: str, grader_digest: str) -> Iterator[Outcomes]:
         """See ports."""
         r, g = t.responses.c, t.grades.c
         joined = t.responses.outerjoin(t.grades, sa.and_(g.key == r.key, g.grader_digest == grader_digest))
@@ -55,10 +55,8 @@ class ResponseTables:
             .select_from(joined)
             .where(r.scope == scope)
         )
-        with self.db.read() as connection:
-            found = connection.execution_options(yield_per=_ROWS_PER_FETCH).execute(query)
-            for rows in found.partitions():
-                yield from map(Outcome._make, rows)
+        for rows in self.db.stream(query, _ROWS_PER_FETCH):
+            yield Outcomes._make(zip(*rows, strict=True))
 
     def known(self, keys: Sequence[bytes]) -> set[bytes]:
         """See ports."""

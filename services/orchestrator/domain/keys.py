@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
 from services.orchestrator.domain.spec import Sampling
@@ -35,6 +35,12 @@ def subject_prefix(subject_digest: str, sampling: Sampling, scope: str, draw: in
 def response_key(prefix: bytes, prompt: bytes, repeat: int) -> bytes:
     """The content key of one response."""
     return hashlib.sha256(prefix + prompt + repeat.to_bytes(4, "big")).digest()
+
+
+def response_keys(prefix: bytes, calls: Iterable[tuple[bytes, int]]) -> list[bytes]:
+    """The keys of many (prompt, repeat): `response_key` of each, without the calls that a million of them would cost."""
+    sha256 = hashlib.sha256
+    return [sha256(prefix + prompt + repeat.to_bytes(4, "big")).digest() for prompt, repeat in calls]
 
 
 def call_seed(seed: int, prompt: bytes, repeat: int, draw: int = 0) -> int:

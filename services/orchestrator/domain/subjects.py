@@ -69,6 +69,10 @@ class Subject:
         """Content key of a call."""
         return keys.response_key(self.prefix, slot.prompt, slot.repeat)
 
+    def keys(self, slots: Sequence[Slot]) -> list[bytes]:
+        """Content keys of many calls, in order."""
+        return keys.response_keys(self.prefix, ((slot.prompt, slot.repeat) for slot in slots))
+
     def seed(self, slot: Slot) -> int:
         """Seed of a call."""
         return keys.call_seed(self.found.sampling.seed, slot.prompt, slot.repeat, self.draw)

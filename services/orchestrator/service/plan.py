@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from chassis.errors import CandorError
 from services.orchestrator.domain.gate.power import GatePower
-from services.orchestrator.domain.spec import Arm, Checkpoint, Spec, document_digest
+from services.orchestrator.domain.spec import Arm, Checkpoint, Spec, document_digest, gate_digest
 from services.orchestrator.domain.subjects import Resolved, subjects
 from services.orchestrator.domain.workload import TaskShape
 from services.orchestrator.ports import EvaluationRow
@@ -120,7 +120,8 @@ async def _described(world: World, arm: Arm) -> Resolved:
 def _count(world: World, prepared: Prepared, last: EvaluationRow | None, found: dict[str, Resolved]) -> int:
     spec = prepared.spec
     arms = [spec.arms[name] for name in spec.arm_order() if name in found]
-    # A finished run is not gone on with: only replies that everybody may take count then.
-    lineage = last.lineage if last is not None and not last.finished else "-"
-    keys = [subject.key(slot) for subject in subjects(arms, found, lineage) for slot in prepared.workload.slots]
+    # The same document once more after its verdict is a new run, which takes only what everybody may take.
+    goes_on = last is not None and (not last.finished or last.gate_digest != gate_digest(spec))
+    lineage = last.lineage if last is not None and goes_on else "-"
+    keys = [key for subject in subjects(arms, found, lineage) for key in subject.keys(prepared.workload.slots)]
     return len(world.ledger.known(keys)) if keys else 0

@@ -9,6 +9,7 @@ from candor.orchestrator.v1 import evaluation_pb2
 
 from chassis.errors import CandorError, Reason
 from services.orchestrator.service import queries
+from services.orchestrator.service.plan import plan
 
 Document = Callable[..., evaluation_pb2.EvaluationSpec]
 
@@ -184,3 +185,35 @@ async def test_replies_of_an_endpoint_are_taken_from_an_earlier_run_only_within_
     await suite.evaluate(spec)
     assert {arm for arm, _ in suite.inference.asked() - asked} == {"v1", "v2"}
     assert suite.report.arms[0].reused == 0
+
+
+async def test_a_plan_says_what_a_run_would_find(suite: Any, document: Document) -> None:
+    async def reusable(**changes: Any) -> int:
+        order = suite.order(document(**changes))
+        found = await plan(suite.world, order.spec, order.data, 0, pilot=False)
+        return int(found.reusable)
+
+    assert await reusable() == 0
+    suite.inference.stop_after = 25
+    await suite.evaluate(document())
+    assert await reusable() == 25
+    suite.inference.stop_after = None
+    await suite.evaluate(document())
+    assert await reusable() == 0, "the same document once more is a new run"
+    assert await reusable(gate=evaluation_pb2.Gate(margin_pp=9)) == len(suite.inference.calls)
+
+
+async def test_a_plan_prices_the_judge(suite: Any, document: Document) -> None:
+    spec = document(planning=evaluation_pb2.Planning(judge_share=0.5))
+    for arm in spec.arms.values():
+        arm.prices.completion_per_million = 10
+    order = suite.order(spec)
+    before = (await plan(suite.world, order.spec, order.data, 0, pilot=False)).cost
+    assert before.cost == pytest.approx(600 * 300 * 10 / 1e6)
+    spec.grading.judge.endpoint.base_url = "http://judge.test/v1"
+    spec.grading.judge.endpoint.model = "judge"
+    spec.grading.judge.prices.completion_per_million = 20
+    order = suite.order(spec)
+    after = (await plan(suite.world, order.spec, order.data, 0, pilot=False)).cost
+    assert after.cost == pytest.approx(600 * 300 * 10 / 1e6 + 300 * 300 * 20 / 1e6)
+    assert after.calls == before.calls == 600

@@ -171,6 +171,7 @@ def test_only_a_verifiable_subject_is_shared_and_a_twin_draws_again(
     shared = _subjects(spec, "e1", v1=_resolved(verifiable=True), v2=_resolved(verifiable=True))
     again = _subjects(spec, "e2", v1=_resolved(verifiable=True), v2=_resolved(verifiable=True))
     assert [subject.draw for subject in shared] == [0, 1]
+    assert shared[1].keys(workload.slots) == [shared[1].key(each) for each in workload.slots]
     assert shared[0].key(slot) != shared[1].key(slot)
     assert shared[0].seed(slot) != shared[1].seed(slot)
     assert [subject.key(slot) for subject in shared] == [subject.key(slot) for subject in again]

@@ -75,9 +75,10 @@ async def test_after_a_crash_nothing_answered_is_asked_again_and_the_verdict_is_
 def _keys(suite: Any, evaluation_id: str) -> list[bytes]:
     ledger = suite.world.ledger
     return [
-        outcome.key
+        key
         for arm in ("v1", "v2")
-        for outcome in ledger.outcomes(f"{evaluation_id}/{arm}", suite.grader.digest)
+        for found in ledger.outcomes(f"{evaluation_id}/{arm}", suite.grader.digest)
+        for key in found.key
     ]
 
 

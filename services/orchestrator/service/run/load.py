@@ -29,7 +29,7 @@ def ungraded(run: Run, arm: str) -> list[int]:
 
 
 def _load(run: Run, subject: Subject, *, keep_failures: bool) -> None:
-    slots = {subject.key(slot): index for index, slot in enumerate(run.prepared.workload.slots)}
+    slots = {key: slot for slot, key in enumerate(subject.keys(run.prepared.workload.slots))}
     for found in run.world.ledger.outcomes(subject.scope, run.grader.digest):
         places = [slots.get(key, -1) for key in found.key]
         if any(found.error_reason):
