@@ -19,6 +19,7 @@ from candor.orchestrator.v1 import evaluation_pb2
 from google.protobuf import json_format
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
+from candor_cli.tables import encodable
 from chassis.errors import CandorError, FieldViolation, Reason, invalid
 
 _MAX_BYTES = 4 * 2**20
@@ -157,6 +158,9 @@ class _Walker:
             result = {}
             for key, item in value.items():
                 self._mark(value, key, f"{where}.{key}")
+                if not encodable(str(key)):
+                    self._bad(where, "has a name with half of a character (an unpaired surrogate); write it whole")
+                    continue
                 result[str(key)] = self._single(item, entry, f"{where}.{key}")
             return result
         if field.is_repeated:
@@ -172,17 +176,23 @@ class _Walker:
         if field.message_type is not None:
             return self.message(value, field.message_type, where)
         if field.type == FieldDescriptor.TYPE_STRING:
-            if isinstance(value, str):
-                return str(value)
-            hint = f'; write "{value}"' if isinstance(value, (int, float)) and not isinstance(value, bool) else ""
-            self._bad(where, f"must be text, not {_kind(value)}{hint}")
-            return ""
+            return self._string(value, where)
         if field.type == FieldDescriptor.TYPE_BOOL:
             if isinstance(value, bool):
                 return value
             self._bad(where, f"must be true or false, not {_kind(value)}")
             return False
         return self._number(value, field, where)
+
+    def _string(self, value: Any, where: str) -> str:
+        if not isinstance(value, str):
+            hint = f'; write "{value}"' if isinstance(value, (int, float)) and not isinstance(value, bool) else ""
+            self._bad(where, f"must be text, not {_kind(value)}{hint}")
+            return ""
+        if not encodable(value):
+            self._bad(where, "holds half of a character (an unpaired surrogate); write it whole")
+            return ""
+        return str(value)
 
     def _number(self, value: Any, field: FieldDescriptor, where: str) -> float | int:
         if isinstance(value, bool) or not isinstance(value, (int, float)):

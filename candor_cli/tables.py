@@ -29,8 +29,21 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
         raise CandorError(Reason.BAD_DATASET, f"{path}: {error.strerror}") from error
     problems = Problems()
     rows = read_source([SourceFile(path.name, data)], problems)
+    for row in rows:
+        for name, value in row.values.items():
+            if not encodable(str(value)):
+                problems.add(row, "holds half of a character (an unpaired surrogate); write it whole", str(name))
     problems.raise_any(path.name)
     return [dict(row.values) for row in rows]
+
+
+def encodable(text: str) -> bool:
+    """Whether UTF-8 can hold a text; JSON and YAML can spell half of a surrogate pair, which it cannot."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def require(path: Path, rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,10 @@ from chassis.errors import CandorError, Reason
 from chassis.llm.reasoning import split_reasoning
 from chassis.llm.values import Usage
 from chassis.text import plain
+
+# More than the largest token limit can say; what is longer is no reply, and would fill messages and the ledger.
+MAX_REPLY_CHARS = 200_000
+_HALVES = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +48,15 @@ def read(body: bytes, token_limit: str) -> Parsed:
     message = choices[0].get("message")
     if not isinstance(message, dict):
         raise CandorError(Reason.BAD_REPLY, "the reply's first choice has no message")
-    finish = str(choices[0].get("finish_reason") or "")
+    finish = _whole(str(choices[0].get("finish_reason") or ""))
     text, thought = split_reasoning(_text(message.get("content")) or _text(message.get("refusal")))
     reasoning = _text(message.get("reasoning_content")) or _text(message.get("reasoning")) or thought
     model = plain(str(value.get("model") or ""), 200)
+    if len(text) > MAX_REPLY_CHARS:
+        raise CandorError(Reason.BAD_REPLY, f"the reply has {len(text):,} characters; at most {MAX_REPLY_CHARS:,}")
     if not text.strip():
         raise _empty(finish, bool(reasoning), bool(message.get("tool_calls")), token_limit, model)
-    return Parsed(text, finish, reasoning, _usage(value.get("usage")), model)
+    return Parsed(text, finish, reasoning[:MAX_REPLY_CHARS], _usage(value.get("usage")), model)
 
 
 def _empty(finish: str, reasoned: bool, called_tool: bool, token_limit: str, model: str) -> CandorError:
@@ -67,11 +74,16 @@ def _empty(finish: str, reasoned: bool, called_tool: bool, token_limit: str, mod
 def _text(value: Any) -> str:
     """Content as a string; the text parts of a list of parts."""
     if isinstance(value, str):
-        return value
+        return _whole(value)
     if isinstance(value, list):
         parts = (part.get("text") for part in value if isinstance(part, dict) and part.get("type", "text") == "text")
-        return "".join(part for part in parts if isinstance(part, str))
+        return _whole("".join(part for part in parts if isinstance(part, str)))
     return ""
+
+
+def _whole(text: str) -> str:
+    """JSON can spell half of a surrogate pair; no UTF-8 can hold it."""
+    return _HALVES.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _usage(value: Any) -> Usage:

@@ -9,9 +9,12 @@ import io
 import itertools
 import json
 import os
+import select
 import signal
+import socket
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -143,6 +146,26 @@ def finish(process: subprocess.Popen[str]) -> Outcome:
     return Outcome(process.returncode, out, err)
 
 
+def free_ports(count: int) -> int:
+    """The first of so many free ports in a row, below those that the system hands out by itself."""
+    for first in range(10_000 + os.getpid() % 4_000 * 4, 32_000, count):
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+            for port in range(first, first + count):
+                stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            return first
+    raise AssertionError("no free ports")
+
+
+def wait_for_port(port: int, seconds: float = 60.0) -> None:
+    """Return once something listens."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+            return
+        select.select([], [], [], 0.05)
+    raise AssertionError(f"nothing listens on port {port} after {seconds} s")
+
+
 def towns(count: int) -> list[Row]:
     """Questions that no model knows: which animal is on the arms of an invented town."""
     names = ("".join(parts) for parts in itertools.product(*_SYLLABLES, _ENDINGS))
@@ -245,6 +268,9 @@ class Tools:
     asked: Callable[[Sequence[LoggedCall]], Counter[Paid]]
     again: Callable[..., list[LoggedCall]]
     finish: Callable[[subprocess.Popen[str]], Outcome]
+    environment: Callable[..., dict[str, str]]
+    free_ports: Callable[[int], int]
+    wait_for_port: Callable[[int], None]
     recorder: type[Recorder]
     repository: Path
     margins: dict[str, Any]
@@ -253,4 +279,17 @@ class Tools:
 
 @pytest.fixture(scope="session")
 def tools() -> Tools:
-    return Tools(towns, arm_of, asked, again, finish, Recorder, REPOSITORY, WIDE_MARGINS, TWO_CELLS)
+    return Tools(
+        towns=towns,
+        arm=arm_of,
+        asked=asked,
+        again=again,
+        finish=finish,
+        environment=environment,
+        free_ports=free_ports,
+        wait_for_port=wait_for_port,
+        recorder=Recorder,
+        repository=REPOSITORY,
+        margins=WIDE_MARGINS,
+        two_cells=TWO_CELLS,
+    )
