@@ -4,7 +4,7 @@ import grpc from "@grpc/grpc-js";
 import loader from "@grpc/proto-loader";
 
 const protos = process.env.CANDOR_PROTOS ?? fileURLToPath(new URL("../../protos", import.meta.url));
-const includes = [protos, fileURLToPath(new URL("./node_modules/google-proto-files", import.meta.url))];
+const includes = [protos, fileURLToPath(new URL(".", import.meta.url))];
 const definition = loader.loadSync("candor/grader/v1/grader.proto", { includeDirs: includes, keepCase: true, defaults: false, oneofs: true });
 const { candor } = grpc.loadPackageDefinition(definition);
 const grader = new candor.grader.v1.GraderService(process.argv[2], grpc.credentials.createInsecure());
