@@ -49,22 +49,6 @@ class ArmBoard:
         self.adopts[slot] = UNDECIDED if adopts is None else int(adopts)
         self.judged[slot] = decided_by == "judge"
 
-    def restored(
-        self,
-        slots: Sequence[int],
-        chars: Sequence[int],
-        verdicts: Sequence[str],
-        adopts: Sequence[bool | None],
-        decided_by: Sequence[str],
-    ) -> None:
-        """Replies that are there already, many at once; an empty verdict: not graded yet."""
-        at = np.asarray(slots, dtype=np.int64)
-        codes = {**_CODES, "": UNGRADED}
-        self.chars[at] = chars
-        self.verdict[at] = [codes.get(verdict, UNGRADABLE) for verdict in verdicts]
-        self.adopts[at] = [UNDECIDED if value is None else int(value) for value in adopts]
-        self.judged[at] = [value == "judge" for value in decided_by]
-
     def load(
         self,
         slots: Sequence[int],
