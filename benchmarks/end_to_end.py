@@ -42,7 +42,7 @@ VERDICTS = (0, 1, 2)
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.end_to_end", description=__doc__)
     parser.add_argument("--items", type=int, default=200, help="questions; each is asked in ten cells of each arm")
-    parser.add_argument("--rounds", type=int, default=3, help="how often the sides take turns")
+    parser.add_argument("--rounds", type=int, default=2, help="how often the sides take turns")
     parser.add_argument(
         "--inspect", default=os.environ.get("CANDOR_BENCH_INSPECT", ""), help="Python that can import inspect_ai"
     )
