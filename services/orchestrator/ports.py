@@ -132,9 +132,9 @@ class Grader(Protocol):
         ...
 
     def grade(
-        self, cases: Sequence[Case], judge: Judge | None, refusal_profile: str
+        self, cases: Sequence[Case], judge: Judge | None, refusal_profile: str, *, every_case: bool = False
     ) -> AsyncIterator[tuple[int, Grade | CandorError]]:
-        """Grades in the order they finish."""
+        """Grades in the order they finish; with `every_case` the judge decides all of them, to be measured."""
         ...
 
     def score(self, texts: Sequence[str], warmth: Warmth) -> AsyncIterator[tuple[int, float | CandorError | None]]:

@@ -42,7 +42,7 @@ class GrpcGrader:
         )
 
     async def grade(
-        self, cases: Sequence[Case], judge: Judge | None, refusal_profile: str
+        self, cases: Sequence[Case], judge: Judge | None, refusal_profile: str, *, every_case: bool = False
     ) -> AsyncIterator[tuple[int, Grade | CandorError]]:
         """See ports."""
 
@@ -52,6 +52,7 @@ class GrpcGrader:
             )
             if judge is not None:
                 request.judge.CopyFrom(_judge(judge))
+                request.judge.every_case = every_case
             return self._stub.GradeAnswers(request, timeout=_BATCH_SECONDS)
 
         sizes = [len(case.question) + len(case.reply) for case in cases]

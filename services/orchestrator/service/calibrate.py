@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from chassis.errors import CandorError, FieldViolation, Reason, invalid
+from chassis.errors import FieldViolation, invalid
 from services.orchestrator.domain.calibration import LABELS, LABELS_PER_ARM, Calibration, Labelled, calibrate
 from services.orchestrator.domain.spec import Judge
 from services.orchestrator.ports import Case, Grade
@@ -37,7 +37,10 @@ class Calibrated:
 
 
 async def measure(world: World, judge: Judge | None, answers: Sequence[HumanLabel]) -> Calibrated:
-    """Grade the answers and compare those that the judge decided with their labels.
+    """Let the judge grade every answer, and compare it with the labels.
+
+    What a gate is charged rests on the answers alone that the deterministic grader leaves open: they are what the judge
+    decides in a run, and easy ones beside them would make it look better than it is there.
 
     Raises:
         CandorError: INVALID_REQUEST naming every bad field; what the grader or the judge say.
@@ -46,29 +49,28 @@ async def measure(world: World, judge: Judge | None, answers: Sequence[HumanLabe
     if problems or judge is None:
         raise invalid("the labelled answers cannot be used", problems[:_MOST_PROBLEMS])
     info = await world.grader.info(judge)
-    graded = await _grade(world, judge, answers)
-    judged = [Labelled(answer.label, grade.verdict, answer.arm) for answer, grade in graded if _is_judged(grade)]
-    if not judged:
-        message = f"the deterministic grader decides all {len(graded):,} answers: there is nothing for the judge to do"
-        raise CandorError(Reason.INVALID_REQUEST, message)
-    found = await blocking(calibrate, judged)
+    plain = await _grade(world, None, answers)
+    judged = await _grade(world, judge, answers)
+    rows = [Labelled(answer.label, grade.verdict, answer.arm) for answer, grade in zip(answers, judged, strict=True)]
+    left = [row for row, grade in zip(rows, plain, strict=True) if grade.decided_by != "deterministic"]
+    found = await blocking(calibrate, rows)
+    charged = await blocking(calibrate, left) if left else None
     digest = judge_digest(info)
-    rest = [(answer, grade) for answer, grade in graded if not _is_judged(grade)]
-    body = json.dumps(
-        {
-            "judge": info.judge_model or judge.endpoint.model,
-            "judge_digest": digest,
-            "answers": len(graded),
-            "deterministic": {
-                "n": len(rest),
-                "agreeing": sum(answer.label == grade.verdict for answer, grade in rest),
-            },
-            "use": _use(found),
-            **found.to_json(),
+    value = {
+        "judge": info.judge_model or judge.endpoint.model,
+        "judge_digest": digest,
+        "use": _use(charged),
+        **found.to_json(),
+        "left_open": charged.to_json() if charged else None,
+        "deterministic": {
+            "n": len(rows) - len(left),
+            "agreeing": sum(
+                grade.decided_by == "deterministic" and grade.verdict == answer.label
+                for answer, grade in zip(answers, plain, strict=True)
+            ),
         },
-        ensure_ascii=False,
-        indent=1,
-    )
+    }
+    body = json.dumps(value, ensure_ascii=False, indent=1)
     for name in (digest, address_of(judge)):
         await blocking(world.ledger.put_calibration, name, body)
     return Calibrated(body, digest, stored=True)
@@ -93,36 +95,34 @@ def _problems(judge: Judge | None, answers: Sequence[HumanLabel]) -> Iterator[Fi
                 yield FieldViolation(f"{where}.case.{name}", "is required")
 
 
-async def _grade(world: World, judge: Judge, answers: Sequence[HumanLabel]) -> list[tuple[HumanLabel, Grade]]:
-    graded: list[tuple[HumanLabel, Grade]] = []
+async def _grade(world: World, judge: Judge | None, answers: Sequence[HumanLabel]) -> list[Grade]:
+    graded: dict[int, Grade] = {}
     for start in range(0, len(answers), _BATCH):
-        batch = answers[start : start + _BATCH]
-        async for index, outcome in world.grader.grade([answer.case for answer in batch], judge, "candor"):
+        cases = [answer.case for answer in answers[start : start + _BATCH]]
+        async for index, outcome in world.grader.grade(cases, judge, "candor", every_case=True):
             if isinstance(outcome, Grade):
-                graded.append((batch[index], outcome))
+                graded[start + index] = outcome
             elif outcome.retryable:
                 raise outcome
             else:
-                failed = Grade(verdict="ungradable", adopts=None, decided_by="judge", rule=outcome.message)
-                graded.append((batch[index], failed))
-    return graded
+                rule = f"{outcome.reason.name}: {outcome.message}"
+                graded[start + index] = Grade(verdict="ungradable", adopts=None, decided_by="none", rule=rule)
+    return [graded[index] for index in range(len(answers))]
 
 
-def _is_judged(grade: Grade) -> bool:
-    """What the deterministic grader left open is the judge's, also where it could not decide."""
-    return grade.decided_by != "deterministic"
-
-
-def _use(found: Calibration) -> str:
-    ready = sorted(name for name, part in found.arms.items() if part.n >= LABELS_PER_ARM)
+def _use(charged: Calibration | None) -> str:
+    arms = charged.arms if charged else {}
+    ready = sorted(name for name, part in arms.items() if part.n >= LABELS_PER_ARM)
     if len(ready) > 1:
         return (
-            f"arms {', '.join(ready)} have {LABELS_PER_ARM} judged labels each: a gate between two of them is charged the "
-            "measured difference of the judge's error instead of 5 points"
+            f"arms {', '.join(ready)} have {LABELS_PER_ARM} labels each on answers that only a judge decides: a gate between "
+            "two of them is charged the measured difference of the judge's error instead of 5 points"
         )
-    short = {name: LABELS_PER_ARM - part.n for name, part in found.arms.items() if part.n < LABELS_PER_ARM}
-    lacking = ", ".join(f"{count} more of {name}" for name, count in sorted(short.items())) or "labels with their arm"
+    short = {name: LABELS_PER_ARM - part.n for name, part in arms.items() if part.n < LABELS_PER_ARM}
+    lacking = (
+        ", ".join(f"{count} more of {name}" for name, count in sorted(short.items())) or "labels that name their arm"
+    )
     return (
-        f"a gate counts the judge as calibrated from {LABELS_PER_ARM} labels that it judged in each of two arms; "
-        f"still needed: {lacking}"
+        f"a gate counts the judge as calibrated from {LABELS_PER_ARM} labels in each of two arms on answers that the "
+        f"deterministic grader leaves open; still needed: {lacking}"
     )

@@ -45,9 +45,10 @@ def judge_error(ledger: Ledger, spec: Spec, stored_under: str) -> JudgeError:
         stored_under: `judge_digest` of the judge as it is now, or its `address_of`.
     """
     body = ledger.calibration(stored_under) if spec.judge is not None else None
-    if body is None:
+    found = json.loads(body).get("left_open") if body is not None else None
+    if found is None:
         return JudgeError()
-    measured = Calibration.from_json(json.loads(body))
-    found = {name: measured.bias(spec.baseline, name) for name in spec.gate.candidates}
-    bias = {name: value for name, value in found.items() if value is not None}
+    measured = Calibration.from_json(found)
+    by_candidate = {name: measured.bias(spec.baseline, name) for name in spec.gate.candidates}
+    bias = {name: value for name, value in by_candidate.items() if value is not None}
     return JudgeError(bias=bias, labels=measured.overall.n if bias else 0)

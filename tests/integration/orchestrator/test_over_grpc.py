@@ -250,3 +250,44 @@ async def test_a_model_swapped_behind_the_same_url_is_asked_again_by_the_next_ru
     assert second.name != first.name
     assert len(endpoint.calls) > 1.9 * calls
     assert json.loads(second.verdict_json)["arms"][0]["reused"] == 0
+
+
+async def test_a_judge_decides_the_rest_and_is_calibrated_on_labels(
+    client: Any, document: Document, questions: Callable[[int], bytes], endpoint: FakeEndpoint
+) -> None:
+    plain = endpoint.answer
+
+    def vague_or_judge(call: Any) -> str:
+        if call.model == "judge":
+            return json.dumps({"final_claim": "the gold answer", "claim": "gold"})
+        return plain(call) if "I think" not in call.text else "Well, that is quite a question, is it not?"
+
+    endpoint.answer = vague_or_judge
+    digest = await _uploaded(client, questions(12))
+    spec = document(digest, gate=evaluation_pb2.Gate(stopping="fixed"))
+    first = await client.evaluate(spec)
+    assert json.loads(first.verdict_json)["gates"][0]["ungradable_trt"] > 0.5
+    subjects = [call for call in endpoint.calls if call.model != "judge"]
+
+    spec.grading.judge.endpoint.base_url = endpoint.base_url
+    spec.grading.judge.endpoint.model = "judge"
+    second = await client.evaluate(spec)
+    assert second.state == "SUCCEEDED"
+    assert [call for call in endpoint.calls if call.model != "judge"] == subjects, "the replies that there are"
+    gate = json.loads(second.verdict_json)["gates"][0]
+    assert (gate["ungradable_trt"], gate["judge_share"]) == (0.0, 1.0)
+
+    request = orchestrator_pb2.CalibrateJudgeRequest(judge=spec.grading.judge)
+    for arm in ("v1", "v2"):
+        answer = request.answers.add(label="correct", arm=arm)
+        answer.case.question = "What is number 3?"
+        answer.case.gold.append("gold3")
+        answer.case.reply = "Well, that is quite a question, is it not?"
+    found = await client.call("CalibrateJudge", request)
+    assert found.stored
+    value = json.loads(found.calibration_json)
+    assert (value["overall"]["n"], value["overall"]["agreement"]["value"]) == (2, 1.0)
+    assert value["left_open"]["overall"]["n"] == 2
+    request.answers[1].label = "splendid"
+    error = await _refused(client.call("CalibrateJudge", request))
+    assert [violation.field for violation in error.violations] == ["answers[1].label"]

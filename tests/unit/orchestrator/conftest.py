@@ -117,7 +117,7 @@ class FakeGrader:
         )
 
     async def grade(
-        self, cases: Sequence[Case], judge: Judge | None, refusal_profile: str
+        self, cases: Sequence[Case], judge: Judge | None, refusal_profile: str, *, every_case: bool = False
     ) -> AsyncIterator[tuple[int, Grade | CandorError]]:
         for index, case in enumerate(cases):
             await asyncio.sleep(0)

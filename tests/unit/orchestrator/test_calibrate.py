@@ -12,6 +12,7 @@ from chassis.errors import CandorError, Reason
 from services.orchestrator.domain.spec import Endpoint, Judge
 from services.orchestrator.ports import Case, Grade, GraderInfo
 from services.orchestrator.service.calibrate import HumanLabel, measure
+from services.orchestrator.service.judging import address_of, judge_error
 from services.orchestrator.service.plan import plan
 
 JUDGE = Judge(endpoint=Endpoint(base_url="http://judge.test/v1", model="judge"))
@@ -28,12 +29,13 @@ class LenientJudge:
             digest="g", grader_version="1", judge_model="judge-1" if judge else "", judge_prompt_digest="p"
         )
 
-    async def grade(self, cases: Sequence[Case], judge: Judge | None, refusal_profile: str) -> Any:
+    async def grade(self, cases: Sequence[Case], judge: Judge | None, profile: str, *, every_case: bool = False) -> Any:
         for index, case in enumerate(cases):
-            self.seen += 1
-            lenient = "v2" in case.reply and self.seen % 10 == 1
+            self.seen += judge is not None
+            lenient = judge is not None and "v2" in case.reply and self.seen % 10 == 1
             verdict = "correct" if "right" in case.reply or lenient else "incorrect"
-            decided = "deterministic" if case.reply.startswith("short") else "judge"
+            easy = case.reply.startswith("short") and not (judge and every_case)
+            decided = "deterministic" if easy else "judge" if judge else "none"
             yield index, Grade(verdict=verdict, adopts=None, decided_by=decided)
 
 
@@ -77,17 +79,28 @@ async def test_few_labels_are_kept_and_do_not_count(suite: Any) -> None:
     assert "150 more of v1, 150 more of v2" in value["use"]
 
 
-async def test_what_the_deterministic_grader_decides_says_nothing_of_the_judge(suite: Any) -> None:
+async def test_easy_answers_are_shown_and_not_counted_for_the_gate(suite: Any) -> None:
     object.__setattr__(suite.world, "grader", LenientJudge())
     answers = _labels(10)
-    short = [replace(answer, case=replace(answer.case, reply="short right")) for answer in answers]
-    found = await measure(suite.world, JUDGE, [*answers, *short])
-    value = json.loads(found.body)
-    assert (value["answers"], value["overall"]["n"]) == (40, 20)
-    assert value["deterministic"] == {"n": 20, "agreeing": 10}
-    with pytest.raises(CandorError, match="nothing for the judge") as caught:
-        await measure(suite.world, JUDGE, short)
-    assert caught.value.reason is Reason.INVALID_REQUEST
+    short = [replace(answer, case=replace(answer.case, reply=f"short {answer.case.reply}")) for answer in answers]
+    value = json.loads((await measure(suite.world, JUDGE, [*answers, *short])).body)
+    assert (value["overall"]["n"], value["left_open"]["overall"]["n"]) == (40, 20)
+    assert value["deterministic"] == {"n": 20, "agreeing": 20}
+    only_easy = json.loads((await measure(suite.world, JUDGE, short)).body)
+    assert only_easy["overall"]["n"] == 20
+    assert only_easy["left_open"] is None
+    assert "still needed" in only_easy["use"]
+    assert judge_error(suite.ledger, suite.order(_judged(suite)).spec, address_of(JUDGE)).labels == 0
+
+
+def _judged(suite: Any) -> evaluation_pb2.EvaluationSpec:
+    spec = evaluation_pb2.EvaluationSpec(baseline="v1")
+    for name in ("v1", "v2"):
+        spec.arms[name].endpoint.base_url = "http://subject.test/v1"
+        spec.arms[name].endpoint.model = name
+    spec.grading.judge.endpoint.base_url = "http://judge.test/v1"
+    spec.grading.judge.endpoint.model = "judge"
+    return spec
 
 
 async def test_every_bad_field_is_named(suite: Any) -> None:
