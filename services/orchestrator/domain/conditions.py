@@ -116,14 +116,20 @@ def seeded_order(items: Sequence[Item], seed: int, purpose: str) -> list[Item]:
 
 def _cells(item: Item, given: list[tuple[str, str]], levels: tuple[str, ...]) -> Iterator[Cell]:
     if item.messages:
-        yield Cell("none", "none", "")
+        yield _cell("none", "none", "")
         return
     if item.kind == "harmful_request":
         levels = ("none",)
     for context, statement in given:
         for belief in levels:
             if carries(item, belief):
-                yield Cell(context, belief, statement)
+                yield _cell(context, belief, statement)
+
+
+@cache
+def _cell(context: str, belief: str, statement: str) -> Cell:
+    """Of each cell there is one object, however many items are asked in it."""
+    return Cell(context, belief, statement)
 
 
 def _rotated(items: Sequence[Item], seed: int) -> dict[tuple[str, str], list[tuple[str, str]]]:

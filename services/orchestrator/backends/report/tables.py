@@ -14,12 +14,12 @@ from services.orchestrator.domain.gate.result import GateResult
 from services.orchestrator.domain.record import Record
 from services.orchestrator.domain.report import Report
 
-_ROWS_PER_GROUP = 50_000
+_ROWS_PER_GROUP = 20_000
 _TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 
 
 def write_responses(rows: Iterable[Record], file: IO[bytes]) -> None:
-    """Stream replies into row groups of 50,000; the prompt is one text."""
+    """Stream replies into row groups of 20,000; the prompt is one text."""
     schema = _schema(Record)
     prompt = schema.get_field_index("prompt")
     with pq.ParquetWriter(file, schema, compression="zstd") as writer:
