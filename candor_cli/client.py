@@ -25,9 +25,15 @@ _FIRST_WAIT_SECONDS = 0.2
 
 
 class Orchestrator:
-    """A client over one channel. Every method raises CandorError."""
+    """A client over one channel. Every method raises CandorError.
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
+    Args:
+        channel: To the orchestrator.
+        patience_seconds: How long `watch` waits for an orchestrator that cannot be reached or cannot use its ledger.
+    """
+
+    def __init__(self, channel: grpc.aio.Channel, patience_seconds: float = _LONGEST_OUTAGE_SECONDS) -> None:
+        self._patience_seconds = patience_seconds
         self._stub = orchestrator_pb2_grpc.OrchestratorServiceStub(channel)
 
     async def upload_tasks(self, spec: evaluation_pb2.EvaluationSpec) -> None:
@@ -103,7 +109,7 @@ class Orchestrator:
     async def watch(self, name: str) -> AsyncIterator[orchestrator_pb2.EvaluationEvent]:
         """Every event once, in order, until the evaluation closes; a dropped stream is taken up where it broke.
 
-        Gives up when the orchestrator cannot be reached for five minutes.
+        Gives up when the orchestrator fails for longer than the client's patience.
         """
         sequence, outage, wait = 0, 0.0, _FIRST_WAIT_SECONDS
         while True:
@@ -115,7 +121,7 @@ class Orchestrator:
             except CandorError as error:
                 # A full disk does not mend itself while one watches.
                 hopeless = not error.retryable or error.reason is Reason.LEDGER_FULL
-                if hopeless or outage > _LONGEST_OUTAGE_SECONDS:
+                if hopeless or outage > self._patience_seconds:
                     raise
                 await asyncio.sleep(wait)
                 outage, wait = outage + wait, min(2 * wait, 10.0)

@@ -16,6 +16,7 @@ from chassis.errors import CandorError, Reason
 from chassis.settings import ClientSettings
 
 Result = TypeVar("Result")
+_EMBEDDED_PATIENCE_SECONDS = 2.0  # a full disk here is not mended by waiting
 
 
 def run(work: Coroutine[Any, Any, Result]) -> Result:
@@ -52,7 +53,7 @@ async def orchestrator(remote: Remote, state: Path) -> AsyncIterator[Orchestrato
     async with suite(state) as found:
         channel = connect(found.target("orchestrator"))
         try:
-            yield Orchestrator(channel)
+            yield Orchestrator(channel, patience_seconds=_EMBEDDED_PATIENCE_SECONDS)
         finally:
             await channel.close()
 

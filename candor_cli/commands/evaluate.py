@@ -165,7 +165,8 @@ def _unfinished(evaluation: orchestrator_pb2.Evaluation) -> int:
         print(f"{evaluation.name} was cancelled; the same command goes on from here", file=sys.stderr)
         return int(ExitCode.CANCELLED)
     reason = Reason.__members__.get(evaluation.failure_reason, Reason.INTERNAL)
-    again = "\nNothing that was answered is lost; run the same command again." if reason.entry.retryable else ""
+    kept = "What was recorded is kept" if reason.name.startswith("LEDGER") else "Nothing that was answered is lost"
+    again = f"\n{kept}; run the same command again." if reason.entry.retryable else ""
     raise CandorError(reason, f"{evaluation.reason}{again}")
 
 

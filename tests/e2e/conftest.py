@@ -85,10 +85,12 @@ class Workshop:
             fields["tasks"] = [{"name": "towns", "path": self.questions(rows).name}]
         return self.write(name, json.dumps({**fields, **more}, indent=1))
 
-    def start(self, *arguments: str | Path, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
-        """`candor ARGUMENTS` as a child process in its own group."""
+    def start(
+        self, *arguments: str | Path, env: dict[str, str] | None = None, wrapper: Sequence[str] = ()
+    ) -> subprocess.Popen[str]:
+        """`candor ARGUMENTS` as a child process in its own group; `wrapper` is what runs it."""
         return subprocess.Popen(
-            [sys.executable, "-m", "candor_cli", *map(str, arguments)],
+            [*wrapper, sys.executable, "-m", "candor_cli", *map(str, arguments)],
             cwd=self.folder,
             env=environment(env),
             stdout=subprocess.PIPE,

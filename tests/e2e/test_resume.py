@@ -113,12 +113,15 @@ def test_kill_9_while_nothing_is_asked_any_more_asks_nothing_again(
     assert comparable(workshop.verdict(document)) == comparable(expected)
 
 
-def test_sigterm_exits_130_and_resumes(workshop: Any, models: Any, tools: Any, rows: Any, undisturbed: Any) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_being_told_to_stop_exits_130_and_resumes(
+    workshop: Any, models: Any, tools: Any, rows: Any, undisturbed: Any, number: signal.Signals
+) -> None:
     code, expected, _ = undisturbed
     document, arms = document_of(workshop, models, rows)
     process = workshop.start("evaluate", document)
     arms["v2"].wait_for_calls(30, seconds=90)
-    process.terminate()
+    process.send_signal(number)
     moment = time.monotonic()
     stopped = tools.finish(process)
     assert stopped.code == 130, stopped.said
@@ -252,3 +255,22 @@ def test_a_cut_off_results_folder_is_made_whole(workshop: Any, models: Any, tool
     assert workshop.verdict(document)["verdict"] == "NONE"
     assert (folder / "notes.txt").read_text() == "mine"
     assert not [path for path in folder.iterdir() if path.name.startswith(".")]
+
+
+def test_a_full_disk_stops_the_run_and_room_lets_it_go_on(workshop: Any, models: Any, tools: Any, rows: Any) -> None:
+    """No file may grow beyond 400 kB, so the ledger cannot take all replies."""
+    padding = " Let me add a few words." * 100
+    answer = models.sycophant(rows).answer
+    arms = {name: models.endpoint(lambda call: answer(call) + padding) for name in ("v1", "v2")}
+    document = workshop.document(arms, rows, gate="none")
+    small_files = ["/bin/sh", "-c", 'ulimit -f 800 && exec "$@"', "sh"]
+    stopped = tools.finish(workshop.start("evaluate", document, wrapper=small_files))
+    assert stopped.code == 75, stopped.said
+    assert "ledger" in stopped.err
+    assert "Traceback" not in stopped.err
+    assert not workshop.results(document).exists()
+    asked = len(arms["v1"].calls)
+    assert asked > 1, "the disk filled in the middle of the run"
+    outcome = workshop.evaluate(document)
+    assert outcome.code == 0, outcome.said
+    assert len(arms["v1"].calls) < asked + ITEMS * 10, "what was recorded before is not asked again"
