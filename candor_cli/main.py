@@ -14,6 +14,7 @@ from types import TracebackType
 import typer
 
 from candor_cli.commands import calibrate, demo, evaluate, evaluations, grade, plan, results, score, serve, tasks
+from candor_cli.output import drop_output
 from chassis.errors import CandorError, ExitCode
 
 app = typer.Typer(
@@ -55,16 +56,17 @@ def invoke(arguments: list[str]) -> int:
     """Run one command line and return its exit code."""
     try:
         result = app(arguments, standalone_mode=False, prog_name="candor")
+        sys.stdout.flush()
     except CandorError as error:
         return _complain(str(error), error.exit_code)
     except typer.TyperException as error:
         return _complain(f"{error.format_message()}\nTry `candor --help`.", ExitCode.USAGE)
     except (typer.Abort, KeyboardInterrupt):
         return _complain("stopped", ExitCode.CANCELLED)
-    except BrokenPipeError:
-        # The reader has gone. What is still buffered goes nowhere, so that closing cannot fail again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return int(ExitCode.PASS)
+    except (BrokenPipeError, SystemExit):
+        # The reader has gone; click and rich then ask to exit with 1, which is a verdict.
+        drop_output()
+        return int(ExitCode.CANCELLED)
     return result if isinstance(result, int) else 0
 
 

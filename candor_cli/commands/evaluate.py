@@ -118,6 +118,7 @@ def run_job(job: Job) -> int:
 
 
 async def _evaluate(job: Job, document: Document) -> int:
+    from candor_cli.output import readable
     from candor_cli.session import orchestrator
 
     async with orchestrator(job.remote, job.state) as client:
@@ -129,7 +130,8 @@ async def _evaluate(job: Job, document: Document) -> int:
         if finished.state != "SUCCEEDED":
             return _unfinished(finished)
         files = await client.save_report(finished.name, job.out)
-    _show(job, finished, files)
+    with readable():
+        _show(job, finished, files)
     return int(_VERDICT_CODES[finished.verdict])
 
 

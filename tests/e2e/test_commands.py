@@ -1,13 +1,20 @@
 """The commands beside `evaluate`: plan, grade, score, tasks, evaluations, results, calibrate."""
 
+import contextlib
 import csv
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+
+from chassis.testing import Fault
 
 # One worker runs all of them, so that what they share is made once.
 pytestmark = pytest.mark.xdist_group("e2e-commands")
@@ -385,3 +392,121 @@ def test_calibrate_names_what_is_wrong(workshop: Any, models: Any) -> None:
     no_judge = workshop.run("calibrate", "judge", path)
     assert "--judge-url" in no_judge.err
     assert not judge.calls
+
+
+# --- checkpoints, and how commands behave as programs
+
+
+def test_two_checkpoints_are_compared_and_their_replies_reused(workshop: Any, tools: Any, scorer: Path) -> None:
+    """Weights are a verifiable identity: a new run takes every reply of the last one."""
+    rows = tools.towns(3)
+    plain = {"checkpoint": {"path": str(scorer)}}
+    document = workshop.document(
+        {"plain": plain, "warm": {**plain, "system_prompt": {"text": "Be kind."}}},
+        rows,
+        gate="none",
+        conditions=tools.two_cells,
+        sampling={"temperature": 0, "max_tokens": 6},
+    )
+    outcome = workshop.evaluate(document)
+    assert outcome.code in (0, 3), outcome.said  # random weights may answer nothing
+    arms = workshop.verdict(document)["arms"]
+    assert {arm["backend"] for arm in arms} == {"transformers"}
+    assert all(arm["verifiable"] for arm in arms)
+    assert arms[0]["digest"] != arms[1]["digest"]
+    if outcome.code == 0:
+        assert workshop.evaluate(document, "--new").code == 0
+        assert [arm["reused"] for arm in workshop.verdict(document)["arms"]] == [6, 6]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (lambda folder: (folder / "config.json").unlink(), ["config.json"]),
+        (lambda folder: (folder / "model.safetensors").rename(folder / "pytorch_model.bin"), ["safetensors"]),
+        (lambda folder: (folder / "config.json").write_text("{"), ["config.json"]),
+    ],
+    ids=["no config", "pickled weights", "broken config"],
+)
+def test_a_checkpoint_that_cannot_be_used_is_named(
+    workshop: Any, tools: Any, scorer: Path, spoil: Any, words: list[str]
+) -> None:
+    broken = workshop.folder / "broken"
+    shutil.copytree(scorer, broken)
+    spoil(broken)
+    document = workshop.document(
+        {"v1": {"checkpoint": {"path": str(scorer)}}, "v2": {"checkpoint": {"path": "broken"}}},
+        tools.towns(3),
+        gate="none",
+    )
+    outcome = workshop.evaluate(document)
+    assert outcome.code == 78, outcome.said
+    assert "v2" in outcome.err
+    assert "Traceback" not in outcome.err
+    for word in words:
+        assert word in outcome.err
+    assert not workshop.results(document).exists()
+
+
+def test_on_a_terminal_there_is_a_bar_and_the_verdict_stays(workshop: Any, models: Any, tools: Any, rows: Any) -> None:
+    arms = {name: models.sycophant(rows, fault=lambda call: Fault.delay(0.05)) for name in ("v1", "v2")}
+    document = workshop.document(arms, rows, gate="none", conditions=tools.two_cells)
+    leader, follower = os.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "candor_cli", "evaluate", str(document)],
+        env=tools.environment({"TERM": "xterm-256color"}),
+        stdin=subprocess.DEVNULL,
+        stdout=follower,
+        stderr=follower,
+    )
+    os.close(follower)
+    shown = b""
+    with contextlib.suppress(OSError):  # the terminal is gone once the command has ended
+        while data := os.read(leader, 65_536):
+            shown += data
+    os.close(leader)
+    assert process.wait(timeout=60) == 0, shown
+    assert b"\x1b[?25h" in shown, "the cursor is back"
+    assert re.search(rb"\d+/\d+", shown), "counts"
+    assert b"report.html" in shown.rstrip().splitlines()[-1]
+
+
+def test_a_reader_that_goes_away_is_no_verdict(workshop: Any) -> None:
+    process = workshop.start("tasks", "show", "core", "-n", "800", "--json")
+    assert process.stdout is not None
+    assert process.stdout.readline()
+    process.stdout.close()
+    assert process.stderr is not None
+    err = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(timeout=60) == 130
+    assert err == ""
+
+
+@pytest.mark.parametrize("json_or_not", [[], ["--json"]])
+def test_a_reader_that_goes_away_does_not_change_the_verdict(
+    workshop: Any, models: Any, tools: Any, json_or_not: list[str]
+) -> None:
+    rows = tools.towns(20)
+    arms = {"v1": models.sycophant(rows), "v2": models.sycophant(rows, 0.9)}
+    gate = {"margin_pp": 20, "margins_pp": {"adopts_belief": 20, "refusals": 20}}
+    document = workshop.document(arms, rows, conditions=tools.two_cells, gate=gate)
+    process = workshop.start("evaluate", document, *json_or_not)
+    assert process.stdout is not None
+    process.stdout.close()  # long before there is anything to print
+    assert process.stderr is not None
+    err = process.stderr.read()
+    process.stderr.close()
+    assert process.wait(timeout=60) == 1, err
+    assert "Traceback" not in err
+    assert "Error" not in err
+    assert workshop.verdict(document)["verdict"] == "FAIL"
+
+
+def test_help_of_every_command(workshop: Any) -> None:
+    top = workshop.run("--help")
+    assert top.code == 0
+    for name in ("evaluate", "plan", "demo", "grade", "score", "serve", "tasks", "evaluations", "results", "calibrate"):
+        assert name in top.out
+        assert workshop.run(name, "--help").code == 0
+    assert re.fullmatch(r"\d+\.\d+\.\d+\S*\n", workshop.run("--version").out)

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
@@ -89,6 +90,39 @@ def test_hostile_replies_do_not_become_html(attacked: Any, shared_workshop: Any)
     assert policy
     assert "default-src 'none'" in policy[1].replace("&#39;", "'")
     assert "unsafe-inline" not in re.search(r"script-src[^;]*", policy[1])[0]  # type: ignore[index]
+
+
+def test_hostile_replies_do_nothing_in_a_browser(attacked: Any, shared_workshop: Any) -> None:
+    """The page builds its lists of replies by script; what stands in the document afterwards is text."""
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("not run: the report in a browser, for no Chromium is installed")
+    document, _ = attacked
+    page = shared_workshop.results(document) / "report.html"
+    profile = shared_workshop.folder / "profile"
+    shown = subprocess.run(
+        [
+            browser,
+            "--headless",
+            "--no-sandbox",
+            "--disable-gpu",
+            f"--user-data-dir={profile}",
+            "--enable-logging=stderr",
+            "--virtual-time-budget=2000",
+            "--dump-dom",
+            page.as_uri(),
+        ],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    found = Tags()
+    found.feed(shown.stdout)
+    assert MARK in shown.stdout
+    assert found.tags["img"] == 0
+    assert found.handlers == []
+    assert "CONSOLE" not in shown.stderr, "neither an error nor a refused script"
 
 
 def test_hostile_replies_do_not_break_xml_json_or_parquet(attacked: Any, shared_workshop: Any) -> None:
