@@ -82,6 +82,8 @@ class DbosRuns:
         self._replicas = replicas
         self._tasks: dict[str, asyncio.Task[Any]] = {}
         self._wanted: set[str] = set()
+        self._coming: set[tuple[str, int]] = set()  # started and not begun yet
+        self._begun: set[tuple[str, int]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._workflow: Callable[[str, int], None] | None = None
         self._launching = asyncio.Lock()
@@ -95,9 +97,19 @@ class DbosRuns:
 
     async def start(self, evaluation_id: str, attempt: int) -> None:
         """See ports."""
+        if (evaluation_id, attempt) in self._begun:
+            return
         self._wanted.add(evaluation_id)
-        await self._launch(self._config.executor_id or evaluation_id)
-        await asyncio.to_thread(self._submit, evaluation_id, attempt)
+        self._coming.add((evaluation_id, attempt))
+        here = False
+        try:
+            await self._launch(self._config.executor_id or evaluation_id)
+            await asyncio.to_thread(self._submit, evaluation_id, attempt)
+            here = self._replicas is None
+        finally:
+            if not here:
+                # In the queue, where any replica may take it; or not at all.
+                self._coming.discard((evaluation_id, attempt))
 
     async def cancel(self, evaluation_id: str) -> bool:
         """See ports."""
@@ -110,7 +122,7 @@ class DbosRuns:
 
     async def alive(self, evaluation_id: str, attempt: int) -> bool:
         """See ports."""
-        if evaluation_id in self._tasks:
+        if evaluation_id in self._tasks or (evaluation_id, attempt) in self._coming:
             return True
         if self._replicas is None:
             return False
@@ -210,6 +222,8 @@ class DbosRuns:
         while (earlier := self._tasks.get(evaluation_id)) is not None:
             await asyncio.wait({earlier})
         self._tasks[evaluation_id] = task
+        self._coming.discard((evaluation_id, attempt))
+        self._begun.add((evaluation_id, attempt))
         try:
             while True:
                 if await self._executed(evaluation_id, attempt):
@@ -224,7 +238,7 @@ class DbosRuns:
             await self._execute(evaluation_id, attempt)
         except CandorError as error:
             _log.warning("the ledger cannot be told of a run", evaluation=evaluation_id, reason=error.reason.name)
-            return self._replicas is None
+            return self._replicas is None or not error.retryable
         return True
 
     async def _tend(self, replicas: Replicas) -> None:

@@ -107,6 +107,22 @@ async def test_a_started_run_is_executed_once(open_runs: Open) -> None:
     assert not await runs.alive("e2", 1)
 
 
+async def test_a_started_run_is_alive_from_its_start_to_its_end(open_runs: Open) -> None:
+    work = Work()
+    runs = await open_runs(work)
+    await runs.start("e1", 1)
+    assert await runs.alive("e1", 1), "whether or not it has begun"
+    await work.until(lambda: bool(work.begun))
+    assert await runs.alive("e1", 1)
+    work.go_on.set()
+    await work.until(lambda: bool(work.ended))
+    async with asyncio.timeout(30):
+        while await runs.alive("e1", 1):  # noqa: ASYNC110 (DBOS writes the end down in a thread of its own)
+            await asyncio.sleep(0.01)
+    await runs.start("e1", 1)
+    assert not await runs.alive("e1", 1)
+
+
 async def test_a_later_attempt_waits_for_the_earlier(open_runs: Open) -> None:
     work = Work()
     runs = await open_runs(work)
