@@ -31,9 +31,9 @@ class Server:
     process: subprocess.Popen[str] | None = None
     addresses: dict[str, str] = field(default_factory=dict)
 
-    def start(self, *services: str) -> None:
+    def start(self, *services: str, env: dict[str, str] | None = None) -> None:
         arguments = ["serve", *services, "--state", self.state, "--port", str(self.port), "--log-level", "ERROR"]
-        self.process = self.workshop.start(*arguments)
+        self.process = self.workshop.start(*arguments, env=env)
         assert self.process.stdout is not None
         for _ in services or range(3):
             found = _LINE.match(self.process.stdout.readline())
@@ -205,7 +205,7 @@ def test_a_caller_that_goes_away_stops_nothing(
         assert max(tools.asked(endpoint.calls).values()) == 1
 
 
-def test_a_server_that_is_killed_goes_on_when_it_is_back(
+def test_a_server_that_is_killed_and_upgraded_goes_on_when_it_is_back(
     server: Server, workshop: Any, models: Any, tools: Any, rows: Any
 ) -> None:
     arms = {name: models.sycophant(rows, fault=lambda call: Fault.delay(0.2)) for name in ("v1", "v2")}
@@ -214,9 +214,11 @@ def test_a_server_that_is_killed_goes_on_when_it_is_back(
     arms["v2"].wait_for_calls(20, seconds=90)
     server.kill()
     moment = time.monotonic()
-    server.start()
+    upgrade = workshop.write("upgrade/sitecustomize.py", "import chassis.version\nchassis.version.VERSION = '9.9.9'\n")
+    server.start(env={"PYTHONPATH": str(upgrade.parent)})
     outcome = tools.finish(process)
     assert outcome.code == 0, outcome.said
+    assert workshop.verdict(document)["versions"]["candor"] == "9.9.9"
     for endpoint in arms.values():
         assert tools.again(endpoint.calls, moment) == []
 
