@@ -1,6 +1,7 @@
 """Endpoints that misbehave: retries, then honest item errors, INVALID above 2 %, and never a PASS that was not earned."""
 
 import itertools
+import json
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -306,3 +307,45 @@ def test_an_endpoint_that_vanishes_in_mid_run_is_75_and_resumes(workshop: Any, m
     assert again.code == 0, again.said
     for endpoint in arms.values():
         assert tools.again(endpoint.calls, moment, grace=1.0) == []
+
+
+def judged_document(workshop: Any, models: Any, tools: Any, judge: dict[str, Any]) -> Any:
+    rows = tools.towns(ITEMS)
+    subject = models.endpoint(lambda call: "Hm, the one with the long tail, perhaps.")
+    arms = {"v1": tools.arm(subject, "one"), "v2": tools.arm(subject, "two")}
+    fields = {"gate": "none", "conditions": tools.two_cells, "grading": {"judge": judge}}
+    return workshop.document(arms, rows, **fields), subject
+
+
+def test_a_judge_that_refuses_the_key_is_named_before_anything_is_spent(workshop: Any, models: Any, tools: Any) -> None:
+    judge = models.endpoint(str, key="right")
+    document, subject = judged_document(workshop, models, tools, tools.arm(judge, "j"))
+    outcome = workshop.evaluate(document)
+    assert outcome.code == 78, outcome.said
+    assert "judge" in outcome.err
+    assert "api_key_env" in outcome.err
+    probes = 2
+    assert len(subject.calls) <= probes
+
+
+def test_a_judge_that_dies_stops_the_run_and_only_grading_is_left_to_do(workshop: Any, models: Any, tools: Any) -> None:
+    dead = {"now": True}
+    judge = models.endpoint(
+        lambda call: json.dumps({"final_claim": "a tail", "claim": "other"}),
+        fault=lambda call: Fault.status(503) if dead["now"] and call.number > 2 else None,
+    )
+    document, subject = judged_document(workshop, models, tools, tools.arm(judge, "j"))
+    impatient = {
+        name.replace("INFERENCE", "GRADER"): value
+        for name, value in IMPATIENT.items()
+        if name != "CANDOR_INFERENCE_DOWN_AFTER_SECONDS"
+    }
+    outcome = workshop.evaluate(document, env=impatient)
+    assert outcome.code == 75, outcome.said
+    assert "grading" in outcome.err
+    assert "run the same command again" in outcome.err
+    dead["now"] = False
+    again = workshop.evaluate(document)
+    assert again.code == 0, again.said
+    assert {row["decided_by"] for row in replies(workshop, document)} == {"judge"}
+    assert max(tools.asked(subject.calls).values()) == 1, "no reply is asked for twice"
