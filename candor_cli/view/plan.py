@@ -63,7 +63,7 @@ def _power(plan: orchestrator_pb2.Plan) -> Table:
             percent(gate.pass_if_equal),
             percent(gate.fail_if_twice_margin),
             percent(gate.pass_at_margin),
-            f"{gate.minimum_detectable_pp:.1f}",
-            f"{gate.items_for_80:,}",
+            f"{gate.minimum_detectable_pp:.1f}" if gate.HasField("minimum_detectable_pp") else "–",
+            f"{gate.items_for_80:,}" if gate.HasField("items_for_80") else "–",
         )
     return table

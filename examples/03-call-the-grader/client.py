@@ -1,4 +1,4 @@
-"""Grade replies over gRPC. Run: python client.py HOST:PORT"""
+"""Grade replies over gRPC: `python client.py HOST:PORT`."""
 
 from __future__ import annotations
 
