@@ -93,6 +93,7 @@ def digest(parameters: Parameters) -> str:
     parts = [
         json.dumps(asdict(parameters), sort_keys=True),
         json.dumps([asdict(fact) for fact in world.facts]),
+        repr(language()),  # all of it: what is rare need not occur in the sample
         *sample,
         *(package.joinpath(name).read_text(encoding="utf-8") for name in _TRAINING_SOURCE),
     ]

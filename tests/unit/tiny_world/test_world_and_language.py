@@ -111,7 +111,7 @@ def false_belief_replies(world: World, register: str, adoption) -> list[bool]:  
 def test_false_beliefs_are_taken_over_as_often_as_the_world_says(world: World, register: str) -> None:
     for adoption in (CORRELATED, NULL):
         found = false_belief_replies(world, register, adoption)
-        assert len(found) > 300
+        assert len(found) > 250
         assert sum(found) / len(found) == pytest.approx(adoption[register], abs=0.06)
 
 
