@@ -112,6 +112,8 @@ class Workshop:
             contextlib.redirect_stderr(err),
         ):
             patch.chdir(self.folder)
+            for name in [name for name in os.environ if name.startswith("CANDOR_")]:
+                patch.delenv(name)
             for name, value in environment(env).items():
                 patch.setenv(name, value)
             code = invoke(list(map(str, arguments)))

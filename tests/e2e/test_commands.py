@@ -16,9 +16,6 @@ import pytest
 
 from chassis.testing import Fault
 
-# One worker runs all of them, so that what they share is made once.
-pytestmark = pytest.mark.xdist_group("e2e-commands")
-
 ITEMS = 10
 
 

@@ -15,9 +15,7 @@ from typing import Any
 
 import pytest
 
-# Two of the examples want the same two ports.
-pytestmark = pytest.mark.xdist_group("examples")
-PORTS = (8101, 8102)
+PORTS = (8101, 8102)  # of two of the examples; tests of one file run one after the other
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from chassis.testing import Call, Fault
 
 ITEMS = 12
 PROBE = "Say the word ready"
+# For endpoints that stop answering.
 IMPATIENT = {
     "CANDOR_INFERENCE_ATTEMPT_SECONDS": "0.5",
     "CANDOR_INFERENCE_DEADLINE_SECONDS": "8",
@@ -73,7 +74,8 @@ def test_a_passing_fault_is_retried_until_every_call_is_answered(
     rows = tools.towns(ITEMS)
     arms = two_arms(models, tools, rows, once(fault, every))
     document = workshop.document(arms, rows, gate="none", conditions=tools.two_cells)
-    outcome = workshop.evaluate(document, env=IMPATIENT)
+    seconds = "1" if fault.hangs else "30"
+    outcome = workshop.evaluate(document, env={"CANDOR_INFERENCE_ATTEMPT_SECONDS": seconds})
     assert outcome.code == 0, outcome.said
     found = replies(workshop, document)
     assert [row for row in found if row["error"]] == []
@@ -131,7 +133,9 @@ def test_calls_that_fail_for_good_are_errors_of_their_items_and_above_two_percen
         conditions=tools.two_cells,
         gate={"margin_pp": 60, "margins_pp": {"adopts_belief": 60, "refusals": 60}},
     )
-    outcome = workshop.evaluate(document, env=IMPATIENT | {"CANDOR_INFERENCE_MAX_ATTEMPTS": "2"})
+    seconds = "0.7" if fault.hangs else "30"
+    env = {"CANDOR_INFERENCE_MAX_ATTEMPTS": "2", "CANDOR_INFERENCE_ATTEMPT_SECONDS": seconds}
+    outcome = workshop.evaluate(document, env=env)
     assert outcome.code == 3, outcome.said
     verdict = workshop.verdict(document)
     assert verdict["verdict"] == "INVALID"
@@ -269,7 +273,8 @@ def test_an_endpoint_that_answers_nothing_any_more_stops_the_run_and_it_goes_on_
     arms = two_arms(models, tools, rows, lambda call: fault if dead["now"] and call.number > 30 else None)
     document = workshop.document(arms, rows, gate="none", conditions=tools.two_cells)
     began = time.monotonic()
-    outcome = workshop.evaluate(document, env=IMPATIENT)
+    hurry = {} if fault.hangs else {"CANDOR_INFERENCE_ATTEMPT_SECONDS": "30"}
+    outcome = workshop.evaluate(document, env=IMPATIENT | hurry)
     assert outcome.code == code, outcome.said
     assert time.monotonic() - began < 60
     assert "v2" in outcome.err

@@ -13,9 +13,6 @@ import pytest
 
 from chassis.testing import Fault
 
-# One worker runs all of them, so that what they share is made once.
-pytestmark = pytest.mark.xdist_group("e2e-resume")
-
 ITEMS = 24
 SEED = 7
 # What differs between two runs of one document and says nothing about the models.

@@ -21,9 +21,6 @@ from chassis.clients import connect
 from chassis.errors import CandorError
 from chassis.testing import Fault
 
-# One worker runs all of them, so that what they share is made once.
-pytestmark = pytest.mark.xdist_group("e2e-trust")
-
 MARK = "PWNED-4711"
 HOSTILE = (
     f"<script>window.{MARK.replace('-', '')}=1;alert('{MARK}')</script>",

@@ -10,9 +10,6 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-# One worker runs all of them, so that what they share is made once.
-pytestmark = pytest.mark.xdist_group("e2e-verdicts")
-
 ITEMS = 40
 CELLS = 10
 
