@@ -102,12 +102,15 @@ class HttpServer:
     async def _shut(self) -> None:
         if self._server is not None:
             self._server.close()
+        for _ in range(3):
+            await asyncio.sleep(0)  # connections that were accepted just now become ours, to be cut below
         for connection in list(self._connections):
             connection.abort()
         tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.sleep(0)  # transports close at the next turn of the loop
 
     def _end_loop(self) -> None:
         assert self._loop is not None
