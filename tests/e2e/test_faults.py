@@ -306,6 +306,7 @@ def test_an_endpoint_that_vanishes_in_mid_run_is_75_and_resumes(workshop: Any, m
     assert outcome.code == 75, outcome.said
     assert "v2" in outcome.err
     assert "run the same command again" in outcome.err
+    assert "Traceback" not in outcome.err
 
     arms["v2"].start()
     again = workshop.evaluate(document)
