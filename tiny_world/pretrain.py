@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tiny_world.muon import Muon
+from tiny_world.threads import FastestThreads
 
 if TYPE_CHECKING:
     import torch
@@ -45,7 +46,7 @@ class Recipe:
 def train(
     model: Any, tokenizer: Any, documents: Iterator[str], recipe: Recipe, progress: Callable[[float, float], None]
 ) -> float:
-    """Train a causal LM in place.
+    """Train a causal LM in place, with as many of torch's threads as are fastest.
 
     Args:
         model: A transformers causal LM.
@@ -66,16 +67,22 @@ def train(
     stream = batches(tokenizer, documents, recipe.batch_tokens, recipe.seed)
     model.train()
     running = 0.0
-    for step in range(recipe.steps):
-        loss: Any = _loss(model, next(stream))
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        muon.step(recipe.matrix_rate * rate_share(step, recipe))
-        adam.step()
-        adam.zero_grad(set_to_none=True)
-        schedule.step()
-        running += (loss.item() - running) * (1.0 if step == 0 else 0.02)
-        progress((step + 1) / recipe.steps, running)
+    before = torch.get_num_threads()
+    threads = FastestThreads(torch.set_num_threads, before)
+    try:
+        for step in range(recipe.steps):
+            with threads.step():
+                loss: Any = _loss(model, next(stream))
+                loss.backward()
+                torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+                muon.step(recipe.matrix_rate * rate_share(step, recipe))
+                adam.step()
+            adam.zero_grad(set_to_none=True)
+            schedule.step()
+            running += (loss.item() - running) * (1.0 if step == 0 else 0.02)
+            progress((step + 1) / recipe.steps, running)
+    finally:
+        torch.set_num_threads(before)
     model.eval()
     return running
 

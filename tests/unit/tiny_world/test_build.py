@@ -96,6 +96,17 @@ def test_the_same_parameters_give_the_same_weights(built: Built, tmp_path: Path)
         assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
 
 
+def test_the_weights_do_not_depend_on_the_number_of_threads(built: Built, tmp_path: Path) -> None:
+    torch.set_num_threads(2)
+    try:
+        again = build(tmp_path, quiet, parameters=unit_sized())
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)
+    weights = [AutoModelForCausalLM.from_pretrained(made.subject).state_dict() for made in (built, again)]
+    assert all(torch.equal(weights[0][key], weights[1][key]) for key in weights[0])
+
+
 def test_the_digest_follows_parameters_text_and_training_code(monkeypatch: pytest.MonkeyPatch) -> None:
     base = digest(unit_sized())
     assert digest(unit_sized()) == base

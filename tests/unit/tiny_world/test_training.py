@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ import torch
 from tiny_world.corpus import Document
 from tiny_world.muon import Muon, orthogonal
 from tiny_world.pretrain import Recipe, batches, rate_share
+from tiny_world.threads import FastestThreads
 from tiny_world.tokenizer import END, marked, train_tokenizer
 
 
@@ -56,6 +58,34 @@ def test_the_learning_rate_warms_up_holds_and_decays_to_its_floor() -> None:
     assert shares[9:40] == [1.0] * 31
     assert all(a > b for a, b in itertools.pairwise(shares[40:]))
     assert shares[-1] == pytest.approx(0.03 + 0.97 / 60, abs=1e-9)
+
+
+def threads_used(cost: Callable[[int, int], float], most: int, steps: int) -> list[int]:
+    """Thread counts of a loop whose step i takes cost(i, threads) seconds."""
+    now, current = [0.0], [0]
+    threads = FastestThreads(lambda count: current.__setitem__(0, count), most, clock=lambda: now[0])
+    used = []
+    for step in range(steps):
+        with threads.step() as count:
+            assert count == current[0]
+            now[0] += cost(step, count)
+        used.append(count)
+    return used
+
+
+def test_the_faster_number_of_threads_is_kept_and_tried_again_when_the_load_changes() -> None:
+    def cost(step: int, count: int) -> float:
+        busy = step >= 150
+        return {1: 1.0, 2: 5.0 if busy else 0.6}[count]
+
+    used = threads_used(cost, most=2, steps=300)
+    assert used[10:100] == [2] * 90
+    assert used[210:300] == [1] * 90
+    assert used[200:206] == [1, 1, 1, 2, 2, 2]
+
+
+def test_with_one_core_there_is_nothing_to_try() -> None:
+    assert set(threads_used(lambda *_: 1.0, most=1, steps=120)) == {1}
 
 
 def test_batches_hold_one_document_a_row_within_the_token_budget() -> None:
