@@ -13,6 +13,7 @@ from pathlib import Path
 import grpc
 from candor.orchestrator.v1 import evaluation_pb2, orchestrator_pb2, orchestrator_pb2_grpc
 
+from candor_cli.names import LATEST, resource
 from chassis.clients import stream, translated
 from chassis.errors import CandorError, FieldViolation, Reason
 
@@ -74,6 +75,15 @@ class Orchestrator:
             return await self._stub.GetEvaluation(
                 orchestrator_pb2.GetEvaluationRequest(name=name), timeout=_CALL_SECONDS
             )
+
+    async def find(self, evaluation: str) -> orchestrator_pb2.Evaluation:
+        """One evaluation by its id or resource name, or `latest`."""
+        if evaluation != LATEST:
+            return await self.get(resource(evaluation))
+        page = await self.newest(1)
+        if not page.evaluations:
+            raise CandorError(Reason.EVALUATION_NOT_FOUND, "there is no evaluation yet; run candor evaluate first")
+        return await self.get(page.evaluations[0].name)
 
     async def newest(self, page_size: int, page_token: str = "") -> orchestrator_pb2.ListEvaluationsResponse:
         """A page of evaluations, newest first."""

@@ -123,10 +123,28 @@ def _build_into(final: Path, parameters: Parameters, progress: Progress) -> None
         def told(share: float, loss: float, name: str = name, start: float = start, end: float = end) -> None:
             progress(f"Pretraining the {name} (loss {loss:.2f})", start + (end - start) * share)
 
-        pretrain.train(model, tokenizer, map(marked, documents), recipe, told)
-        _save(model, tokenizer, unfinished / name, shape.context)
+        with _quiet():
+            pretrain.train(model, tokenizer, map(marked, documents), recipe, told)
+            _save(model, tokenizer, unfinished / name, shape.context)
     (unfinished / "parameters.json").write_text(json.dumps(asdict(parameters), indent=1), encoding="utf-8")
     unfinished.rename(final)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without transformers' own bar and its warning that padding is not masked: here it is on the right, and not trained on."""
+    import transformers
+
+    logging: Any = transformers.utils.logging  # untyped
+    bar, verbosity = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(verbosity)
+        if bar:
+            logging.enable_progress_bar()
 
 
 def _save(model: Any, tokenizer: Any, folder: Path, context: int) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from candor_cli.names import resource
 from candor_cli.options import (
     JsonOption,
     OrchestratorOption,
@@ -143,7 +144,7 @@ async def _start(client: Orchestrator, job: Job, document: Document) -> orchestr
         spec=document.spec,
         request_id=job.request_id,
         resume="new" if job.new else "auto",
-        resume_name=_name(job.resume),
+        resume_name=resource(job.resume),
         allow_underpowered=job.underpowered,
         limit=job.limit,
     )
@@ -183,7 +184,3 @@ def _show(job: Job, evaluation: orchestrator_pb2.Evaluation, files: list[Path]) 
     show_verdict(Console(), json.loads(evaluation.verdict_json))
     report = next((path for path in files if path.name == "report.html"), None)
     print(f"Report: {report or job.out}")
-
-
-def _name(evaluation: str) -> str:
-    return evaluation if not evaluation or "/" in evaluation else f"evaluations/{evaluation}"

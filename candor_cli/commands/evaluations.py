@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
+from candor_cli.names import LATEST, identifier, resource
 from candor_cli.options import (
     JsonOption,
     OrchestratorOption,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 app = typer.Typer(help="List, show, cancel and delete evaluations.", no_args_is_help=True)
 Result = TypeVar("Result")
+NameOrLatest = Annotated[str, typer.Argument(metavar="[ID]", help="Evaluation id; default: the newest.")]
 NameArgument = Annotated[str, typer.Argument(metavar="ID", help="Evaluation id.", show_default=False)]
 
 
@@ -55,7 +57,7 @@ def list_evaluations(
     table = Table("id", "created", "name", "state", "verdict", "replies", box=box.SIMPLE_HEAD)
     for found in page.evaluations:
         table.add_row(
-            found.name.removeprefix("evaluations/"),
+            identifier(found.name),
             found.create_time.ToDatetime().strftime("%Y-%m-%d %H:%M"),
             plain(found.spec.name),
             found.state,
@@ -67,7 +69,7 @@ def list_evaluations(
 
 @app.command("get")
 def get(
-    name: NameArgument,
+    name: NameOrLatest = LATEST,
     state: StateOption = None,
     orchestrator: OrchestratorOption = "",
     token_file: TokenFileOption = None,
@@ -77,7 +79,7 @@ def get(
 ) -> None:
     """Show one evaluation as JSON."""
     remote = Remote(orchestrator, token_file, tls_ca, tls_cert, tls_key)
-    _print_json(_ask(remote, state, lambda client: client.get(_resource(name))))
+    _print_json(_ask(remote, state, lambda client: client.find(name)))
 
 
 @app.command("cancel")
@@ -92,7 +94,7 @@ def cancel(
 ) -> None:
     """Stop asking; what was answered stays."""
     remote = Remote(orchestrator, token_file, tls_ca, tls_cert, tls_key)
-    found = _ask(remote, state, lambda client: client.cancel(_resource(name)))
+    found = _ask(remote, state, lambda client: client.cancel(resource(name)))
     print(f"{found.name}: {found.state}")
 
 
@@ -108,8 +110,8 @@ def delete(
 ) -> None:
     """Remove a finished or cancelled evaluation and the replies that only it owns."""
     remote = Remote(orchestrator, token_file, tls_ca, tls_cert, tls_key)
-    _ask(remote, state, lambda client: client.delete(_resource(name)))
-    print(f"{_resource(name)}: deleted")
+    _ask(remote, state, lambda client: client.delete(resource(name)))
+    print(f"{resource(name)}: deleted")
 
 
 def _ask(remote: Remote, state: Path | None, call: Callable[[Orchestrator], Awaitable[Result]]) -> Result:
@@ -120,10 +122,6 @@ def _ask(remote: Remote, state: Path | None, call: Callable[[Orchestrator], Awai
             return await call(client)
 
     return run(work())
-
-
-def _resource(name: str) -> str:
-    return name if name.startswith("evaluations/") else f"evaluations/{name}"
 
 
 def _print_json(*evaluations: orchestrator_pb2.Evaluation) -> None:

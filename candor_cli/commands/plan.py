@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +24,7 @@ from chassis.errors import CandorError, ExitCode
 if TYPE_CHECKING:
     from candor.orchestrator.v1 import orchestrator_pb2
 
+    from candor_cli.client import Orchestrator
     from candor_cli.document import Document
 
 
@@ -32,6 +35,12 @@ def plan(
         bool,
         typer.Option("--pilot", help="Ask the baseline for 20 replies to see what the deterministic grader decides."),
     ] = False,
+    earlier: Annotated[
+        str,
+        typer.Option(
+            "--earlier", metavar="ID", help="Plan with what this evaluation measured; `latest` is the newest."
+        ),
+    ] = "",
     state: StateOption = None,
     orchestrator: OrchestratorOption = "",
     token_file: TokenFileOption = None,
@@ -46,7 +55,8 @@ def plan(
 
     remote = Remote(orchestrator, token_file, tls_ca, tls_cert, tls_key)
     found = read_document(document)
-    result = run(_plan(found, remote, state or document.parent / ".candor", limit=limit, pilot=pilot))
+    how = _How(limit, pilot, earlier)
+    result = run(_plan(found, remote, state or document.parent / ".candor", how))
     if as_json:
         from google.protobuf import json_format
 
@@ -63,12 +73,31 @@ def plan(
         raise typer.Exit(int(ExitCode.BAD_DOCUMENT))
 
 
-async def _plan(document: Document, remote: Remote, state: Path, *, limit: int, pilot: bool) -> orchestrator_pb2.Plan:
+@dataclass(frozen=True, slots=True)
+class _How:
+    limit: int
+    pilot: bool
+    earlier: str
+
+
+async def _plan(document: Document, remote: Remote, state: Path, how: _How) -> orchestrator_pb2.Plan:
     from candor_cli.session import orchestrator
 
     async with orchestrator(remote, state) as client:
+        if how.earlier:
+            await _learn(document, client, how.earlier)
         try:
             await client.upload_tasks(document.spec)
-            return await client.plan(document.spec, pilot=pilot, limit=limit)
+            return await client.plan(document.spec, pilot=how.pilot, limit=how.limit)
         except CandorError as error:
             raise document.located(error) from error
+
+
+async def _learn(document: Document, client: Orchestrator, evaluation: str) -> None:
+    """Take what an evaluation measured into the document; what the document says itself stays."""
+    from candor_cli.earlier import line, measured
+
+    planning = measured(await client.find(evaluation))
+    planning.MergeFrom(document.spec.planning)
+    document.spec.planning.CopyFrom(planning)
+    print(f"Planned with this; to evaluate with it too, write it into the document:\n{line(planning)}", file=sys.stderr)

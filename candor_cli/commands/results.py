@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from candor_cli.names import LATEST
 from candor_cli.options import (
     OrchestratorOption,
     Remote,
@@ -17,18 +18,16 @@ from candor_cli.options import (
     TlsKeyOption,
     TokenFileOption,
 )
-from chassis.errors import CandorError, Reason
 
 if TYPE_CHECKING:
     from candor.orchestrator.v1 import orchestrator_pb2
 
 app = typer.Typer(help="Reports, replies and grades of evaluations.", no_args_is_help=True)
-_LATEST = "latest"
 
 
 @app.command("export")
 def export(
-    evaluation: Annotated[str, typer.Argument(metavar="[ID]", help="Evaluation id; default: the newest.")] = _LATEST,
+    evaluation: Annotated[str, typer.Argument(metavar="[ID]", help="Evaluation id; default: the newest.")] = LATEST,
     out: Annotated[
         Path, typer.Option("--out", "-o", help="A table (.csv, .jsonl, .parquet), or a folder for the whole report.")
     ] = Path("responses.csv"),
@@ -52,13 +51,7 @@ async def _export(remote: Remote, state: Path, evaluation: str, out: Path, arm: 
     from candor_cli.tables import write_rows
 
     async with orchestrator(remote, state) as client:
-        if evaluation == _LATEST:
-            page = await client.newest(1)
-            if not page.evaluations:
-                raise CandorError(Reason.EVALUATION_NOT_FOUND, "there is no evaluation yet; run candor evaluate first")
-            name = page.evaluations[0].name
-        else:
-            name = evaluation if "/" in evaluation else f"evaluations/{evaluation}"
+        name = (await client.find(evaluation)).name
         if not out.suffix:
             files = await client.save_report(name, out)
             return f"{len(files)} files: {out}"

@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from chassis.testing import Fault
 
@@ -120,6 +121,26 @@ def test_a_pilot_of_vague_replies_says_that_a_judge_is_needed(workshop: Any, mod
     outcome = workshop.run("plan", document, "--pilot")
     assert outcome.code == 78, outcome.said
     assert "add a judge" in outcome.out
+
+
+def test_a_plan_takes_what_an_earlier_run_measured(workshop: Any, models: Any, tools: Any) -> None:
+    rows = tools.towns(24)
+    arms = {"v1": models.sycophant(rows), "v2": models.sycophant(rows, 0.5)}
+    document = workshop.document(arms, rows, gate={**tools.margins, "stopping": "fixed"})
+    none = workshop.run("plan", document, "--earlier", "latest")
+    assert none.code == 64
+    assert "there is no evaluation yet" in none.said
+    assert workshop.evaluate(document).code == 1
+    usual = workshop.run("plan", document, "--json").json()
+    outcome = workshop.run("plan", document, "--json", "--earlier", "latest")
+    line = re.search(r"^planning:.*$", outcome.err, re.MULTILINE)
+    assert line, outcome.err
+    planning = yaml.safe_load(line[0])
+    assert planning["planning"]["discordance"] > 0.2, "half of the beliefs were taken over"
+    needed = [{gate["gate"]: int(gate["items_for_80"]) for gate in plan["gates"]} for plan in (usual, outcome.json())]
+    assert needed[1]["false_belief"] > 2 * needed[0]["false_belief"]
+    document.write_text(yaml.safe_dump(yaml.safe_load(document.read_text()) | planning))
+    assert workshop.run("plan", document, "--json").json()["gates"] == outcome.json()["gates"]
 
 
 # --- grade

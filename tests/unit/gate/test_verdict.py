@@ -145,6 +145,18 @@ def test_ungradable_replies_over_five_percent_ask_for_a_judge(kit: Any, errors: 
     assert "Add a judge" in end.reason
 
 
+def test_what_several_gates_share_is_said_once(kit: Any, errors: Any) -> None:
+    ref, trt = errors(1_000, both=200)
+    ref[::19] = trt[::19] = UNGRADABLE
+    columns = kit.columns(np.stack([ref, ref], axis=1), np.stack([trt, trt], axis=1), beliefs=("asserts_false", "none"))
+    rules = kit.rule("first", "asserts_false"), kit.rule("second", "none")
+    design = Design(rules=rules, candidates=("v2",), stopping="fixed")
+    end = advance(design, kit.order(1_000), {"v2": PairTable.build(**columns)}, 1_000)
+    assert end.verdict == INCONCLUSIVE
+    assert end.reason.startswith("first, second: 5.3% of the baseline's")
+    assert end.reason.count("Add a judge") == 1
+
+
 def test_ungradable_shares_may_differ_by_half_the_margin(kit: Any, errors: Any) -> None:
     ref, trt = errors(1_000, both=200)
     trt[:10] = UNGRADABLE

@@ -152,3 +152,11 @@ def test_what_has_no_value_at_all_is_said_before_the_rules(document: Callable[..
         spec_from_proto(spec)
     assert caught.value.reason is Reason.BAD_DOCUMENT
     assert {violation.field for violation in caught.value.violations} == {"arms.v3", "arms.v2.system_prompt.file"}
+
+
+def test_tasks_without_a_name_of_their_own_are_not_one_task(document: Callable[..., Any]) -> None:
+    spec = document()
+    del spec.tasks[:]
+    spec.tasks.add(hub="owner/one")
+    spec.tasks.add(hub="owner/two")
+    assert violations(spec_from_proto(spec)) == []

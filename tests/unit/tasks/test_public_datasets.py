@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from chassis.errors import CandorError
 from services.orchestrator.domain import forms
 from services.orchestrator.domain.conditions import carries
 from services.orchestrator.domain.items import Item
@@ -401,3 +402,8 @@ def test_the_catalog_knows_every_task() -> None:
     assert len(core.items) == CATALOG[0].items
     assert all(carries(item, "asserts_false") for item in core.items)
     assert by_hub("nobody/nothing") is None
+
+
+def test_a_misspelt_task_is_told_what_it_may_have_meant() -> None:
+    with pytest.raises(CandorError, match="did you mean 'triviaqa'"):
+        load("trivia", [], 1)

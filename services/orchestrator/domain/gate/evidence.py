@@ -13,6 +13,11 @@ MAX_FAILED = 0.02
 MAX_UNGRADABLE = 0.05
 
 
+def ungraded(ref: float, trt: float, margin: float) -> bool:
+    """More than 5 % ungradable in an arm, or a difference between the arms above half the margin; all are shares."""
+    return max(ref, trt) > MAX_UNGRADABLE or abs(trt - ref) > margin / 2.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quality:
     """Missing and ungradable replies of a gate's slice; all values are shares.
@@ -41,9 +46,8 @@ class Quality:
         return max(self.failed_ref, self.failed_trt) > MAX_FAILED
 
     def ungraded(self, margin: float) -> bool:
-        """More than 5 % ungradable in an arm, or a difference between the arms above half the margin."""
-        most = max(self.ungradable_ref, self.ungradable_trt)
-        return most > MAX_UNGRADABLE or abs(self.ungradable_trt - self.ungradable_ref) > margin / 2.0
+        """Whether too many replies are ungradable, or too unequal shares of them."""
+        return ungraded(self.ungradable_ref, self.ungradable_trt, margin)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

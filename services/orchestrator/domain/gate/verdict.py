@@ -13,7 +13,7 @@ from services.orchestrator.domain.gate.eprocess import confidence_sequence
 from services.orchestrator.domain.gate.evidence import gather, units_of
 from services.orchestrator.domain.gate.result import FAIL, INCONCLUSIVE, INVALID, OPEN, PASS, GateResult, Progress
 from services.orchestrator.domain.gate.sequential import Closing, Course, Lane, follow, lane_variance
-from services.orchestrator.domain.gate.wording import explain
+from services.orchestrator.domain.gate.wording import because, explain
 from services.orchestrator.domain.statistics.pairs import PairTable
 from services.orchestrator.domain.statistics.sample import Sample
 
@@ -90,10 +90,10 @@ def _verdict(results: Sequence[GateResult], invariants: Sequence[str]) -> tuple[
     for decision in (INVALID, FAIL):
         hit = [result for result in voting if result.decision == decision]
         if hit:
-            return decision, "; ".join(result.reason for result in hit)
+            return decision, because(hit)
     undecided = [result for result in voting if result.decision != PASS]
     if undecided:
-        return INCONCLUSIVE, "; ".join(result.reason for result in undecided)
+        return INCONCLUSIVE, because(undecided)
     better = [result.gate for result in voting if result.improvement]
     gained = f"; improved: {', '.join(dict.fromkeys(better))}" if better else ""
     return PASS, f"every critical gate is below its margin{gained}"
@@ -149,7 +149,7 @@ def _result(design: Design, lane: Lane, closing: Closing, stop: bool) -> GateRes
         units=closing.units,
         look=closing.look,
     )
-    return replace(result, reason=explain(result, ungraded=quality.ungraded(rule.margin)))
+    return replace(result, reason=explain(result))
 
 
 def _estimate(found: Sample) -> tuple[float | None, None, None]:

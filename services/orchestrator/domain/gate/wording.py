@@ -1,31 +1,50 @@
-"""A gate's result in one sentence for a person."""
+"""A gate's result in one sentence for a person, and the verdict's reason over several of them."""
 
-from services.orchestrator.domain.gate.evidence import MAX_FAILED, MAX_UNGRADABLE
+from collections.abc import Sequence
+
+from services.orchestrator.domain.gate.evidence import MAX_FAILED, MAX_UNGRADABLE, ungraded
 from services.orchestrator.domain.gate.result import FAIL, INVALID, OPEN, PASS, GateResult
 
 
-def explain(result: GateResult, *, ungraded: bool) -> str:
-    """The sentence; `ungraded` says that too many replies, or too unequal shares of them, are ungradable."""
+def explain(result: GateResult) -> str:
+    """The gate's result in one sentence."""
     head = f"{result.gate} ({result.candidate}): "
     if result.decision == INVALID:
-        return (
-            f"{head}{result.failed_ref:.1%} of the baseline's and {result.failed_trt:.1%} of the candidate's calls failed; "
-            f"at most {MAX_FAILED:.0%} may. Run the same command again to ask only the failed calls"
-        )
+        return head + _failed([result])
     if result.estimate is None:
         few = f"{result.n_items} items with both replies graded; at least 2 are needed"
-        return f"{head}{_ungraded(result)}" if ungraded else f"{head}{few}"
+        return f"{head}{_ungraded([result])}" if _vague(result) else f"{head}{few}"
     bound = "" if result.upper is None else f" (at most {100 * result.upper:+.1f})"
     seen = f"{head}{100 * result.estimate:+.1f} points{bound}, margin {result.margin_pp:g}: "
     closed = {PASS: "below the margin", FAIL: "worse", OPEN: "open"}
     if result.decision in closed:
         return seen + ("an improvement" if result.improvement else closed[result.decision])
-    return seen + _undecided(result, ungraded=ungraded)
+    return seen + _undecided(result)
 
 
-def _undecided(result: GateResult, *, ungraded: bool) -> str:
-    if ungraded:
-        return _ungraded(result)
+def because(results: Sequence[GateResult]) -> str:
+    """Why gates of one decision decide the verdict; what they share is said once, with the gates' names before it."""
+    shared = {_failed: [r for r in results if r.decision == INVALID]}
+    shared[_ungraded] = [r for r in results if r.decision not in (FAIL, INVALID) and _vague(r)]
+    alone = [r for r in results if not any(r in group for group in shared.values())]
+    parts = [r.reason for r in alone]
+    for words, group in shared.items():
+        if len(group) == 1:
+            parts.append(group[0].reason)
+        elif group:
+            several = len({r.candidate for r in group}) > 1
+            names = [f"{r.gate} ({r.candidate})" if several else r.gate for r in group]
+            parts.append(f"{', '.join(names)}: {words(group)}")
+    return "; ".join(parts)
+
+
+def _vague(result: GateResult) -> bool:
+    return ungraded(result.ungradable_ref, result.ungradable_trt, result.margin_pp / 100.0)
+
+
+def _undecided(result: GateResult) -> str:
+    if _vague(result):
+        return _ungraded([result])
     if 100 * result.judge_allowance >= result.margin_pp:
         return f"a judge decides {result.judge_share:.0%} of the pairs; calibrate it, for no PASS is possible without"
     if result.more_items is None:
@@ -34,8 +53,22 @@ def _undecided(result: GateResult, *, ungraded: bool) -> str:
     return f"not decided; about {result.more_items:,} more items{repeats}"
 
 
-def _ungraded(result: GateResult) -> str:
+def _failed(results: Sequence[GateResult]) -> str:
+    ref, trt = _range([r.failed_ref for r in results]), _range([r.failed_trt for r in results])
     return (
-        f"{result.ungradable_ref:.1%} of the baseline's and {result.ungradable_trt:.1%} of the candidate's replies are "
+        f"{ref} of the baseline's and {trt} of the candidate's calls failed; "
+        f"at most {MAX_FAILED:.0%} may. Run the same command again to ask only the failed calls"
+    )
+
+
+def _ungraded(results: Sequence[GateResult]) -> str:
+    ref, trt = _range([r.ungradable_ref for r in results]), _range([r.ungradable_trt for r in results])
+    return (
+        f"{ref} of the baseline's and {trt} of the candidate's replies are "
         f"ungradable; at most {MAX_UNGRADABLE:.0%} may be, and at most half the margin apart. Add a judge"
     )
+
+
+def _range(shares: Sequence[float]) -> str:
+    low, high = f"{min(shares):.1%}", f"{max(shares):.1%}"
+    return low if low == high else f"{low} to {high}"

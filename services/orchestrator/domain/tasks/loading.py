@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 from chassis.errors import CandorError, FieldViolation, Reason
 from services.orchestrator.domain import datafiles
@@ -18,7 +19,7 @@ from services.orchestrator.domain.tasks import (
     triviaqa,
     truthfulqa,
 )
-from services.orchestrator.domain.tasks.catalog import by_name
+from services.orchestrator.domain.tasks.catalog import CATALOG, by_name
 from services.orchestrator.domain.tasks.reader import read_rows
 from services.orchestrator.domain.tasks.source import Problems, Row, SourceFile
 
@@ -65,7 +66,9 @@ def load(name: str, files: Sequence[SourceFile], seed: int, *, loader: str = "")
         files = [SourceFile(file, datafiles.read("tasks", name, file)) for file in datafiles.names("tasks", name)]
     if not files:
         entry = by_name(name)
-        mend = f"give it hub: {entry.hub}, or a path" if entry else "give it a hub id or a path, or use core"
+        like = get_close_matches(name, [known.name for known in CATALOG], n=1)
+        meant = f"; did you mean {like[0]!r}?" if like else ""
+        mend = f"give it hub: {entry.hub}, or a path" if entry else f"give it a hub id or a path, or use core{meant}"
         raise CandorError(Reason.BAD_DATASET, f"task {name!r} has no data; {mend}")
     how = _BY_NAME.get(loader or name, _OWN)
     problems = Problems()

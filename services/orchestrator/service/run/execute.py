@@ -100,8 +100,9 @@ async def _conduct(world: World, row: EvaluationRow, teller: Teller) -> None:
     reanalysis = row.lineage != row.id and row.attempt == 1
     await blocking(load, run, keep_failures=reanalysis)
     progress = await _generate(run)
-    await teller.enter("scoring")
-    await score(run)
+    if spec.warmth is not None:
+        await teller.enter("scoring")
+        await score(run)
     await _report(run, progress)
 
 
