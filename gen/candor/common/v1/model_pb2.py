@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x63\x61ndor/common/v1/model.proto\x12\x10\x63\x61ndor.common.v1\"\xc2\x01\n\tModelSpec\x12.\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\x1a.candor.common.v1.EndpointH\x00\x12\x32\n\ncheckpoint\x18\x02 \x01(\x0b\x32\x1c.candor.common.v1.CheckpointH\x00\x12\x35\n\rsystem_prompt\x18\x03 \x01(\x0b\x32\x1e.candor.common.v1.SystemPrompt\x12\x10\n\x08revision\x18\x04 \x01(\tB\x08\n\x06source\"T\n\x08\x45ndpoint\x12\x10\n\x08\x62\x61se_url\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x13\n\x0b\x61pi_key_env\x18\x03 \x01(\t\x12\x12\n\ncredential\x18\x04 \x01(\t\"\x1a\n\nCheckpoint\x12\x0c\n\x04path\x18\x01 \x01(\t\"K\n\x0cSystemPrompt\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12\x0e\n\x04\x66ile\x18\x02 \x01(\tH\x00\x12\x11\n\x07\x62uiltin\x18\x03 \x01(\tH\x00\x42\x08\n\x06source\"\xbe\x01\n\x08Sampling\x12\x18\n\x0btemperature\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x17\n\nmax_tokens\x18\x02 \x01(\x05H\x01\x88\x01\x01\x12\x12\n\x05top_p\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12\x11\n\x04seed\x18\x04 \x01(\x03H\x03\x88\x01\x01\x12\x0c\n\x04omit\x18\x05 \x03(\t\x12\x18\n\x10max_tokens_field\x18\x06 \x01(\tB\x0e\n\x0c_temperatureB\r\n\x0b_max_tokensB\x08\n\x06_top_pB\x07\n\x05_seed\"(\n\x07Message\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\"\xa4\x01\n\nTokenUsage\x12\x1a\n\rprompt_tokens\x18\x01 \x01(\x03H\x00\x88\x01\x01\x12\x1e\n\x11\x63ompletion_tokens\x18\x02 \x01(\x03H\x01\x88\x01\x01\x12\x1d\n\x10reasoning_tokens\x18\x03 \x01(\x03H\x02\x88\x01\x01\x42\x10\n\x0e_prompt_tokensB\x14\n\x12_completion_tokensB\x13\n\x11_reasoning_tokens\"+\n\x08Unscored\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1c\x63\x61ndor/common/v1/model.proto\x12\x10\x63\x61ndor.common.v1\"\xc2\x01\n\tModelSpec\x12.\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\x1a.candor.common.v1.EndpointH\x00\x12\x32\n\ncheckpoint\x18\x02 \x01(\x0b\x32\x1c.candor.common.v1.CheckpointH\x00\x12\x35\n\rsystem_prompt\x18\x03 \x01(\x0b\x32\x1e.candor.common.v1.SystemPrompt\x12\x10\n\x08revision\x18\x04 \x01(\tB\x08\n\x06source\"T\n\x08\x45ndpoint\x12\x10\n\x08\x62\x61se_url\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x13\n\x0b\x61pi_key_env\x18\x03 \x01(\t\x12\x12\n\ncredential\x18\x04 \x01(\t\"+\n\nCheckpoint\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x64\x61pter\x18\x02 \x01(\t\"K\n\x0cSystemPrompt\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12\x0e\n\x04\x66ile\x18\x02 \x01(\tH\x00\x12\x11\n\x07\x62uiltin\x18\x03 \x01(\tH\x00\x42\x08\n\x06source\"\xbe\x01\n\x08Sampling\x12\x18\n\x0btemperature\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x17\n\nmax_tokens\x18\x02 \x01(\x05H\x01\x88\x01\x01\x12\x12\n\x05top_p\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12\x11\n\x04seed\x18\x04 \x01(\x03H\x03\x88\x01\x01\x12\x0c\n\x04omit\x18\x05 \x03(\t\x12\x18\n\x10max_tokens_field\x18\x06 \x01(\tB\x0e\n\x0c_temperatureB\r\n\x0b_max_tokensB\x08\n\x06_top_pB\x07\n\x05_seed\"(\n\x07Message\x12\x0c\n\x04role\x18\x01 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x02 \x01(\t\"\xa4\x01\n\nTokenUsage\x12\x1a\n\rprompt_tokens\x18\x01 \x01(\x03H\x00\x88\x01\x01\x12\x1e\n\x11\x63ompletion_tokens\x18\x02 \x01(\x03H\x01\x88\x01\x01\x12\x1d\n\x10reasoning_tokens\x18\x03 \x01(\x03H\x02\x88\x01\x01\x42\x10\n\x0e_prompt_tokensB\x14\n\x12_completion_tokensB\x13\n\x11_reasoning_tokens\"+\n\x08Unscored\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x0f\n\x07message\x18\x02 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,15 +36,15 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ENDPOINT']._serialized_start=247
   _globals['_ENDPOINT']._serialized_end=331
   _globals['_CHECKPOINT']._serialized_start=333
-  _globals['_CHECKPOINT']._serialized_end=359
-  _globals['_SYSTEMPROMPT']._serialized_start=361
-  _globals['_SYSTEMPROMPT']._serialized_end=436
-  _globals['_SAMPLING']._serialized_start=439
-  _globals['_SAMPLING']._serialized_end=629
-  _globals['_MESSAGE']._serialized_start=631
-  _globals['_MESSAGE']._serialized_end=671
-  _globals['_TOKENUSAGE']._serialized_start=674
-  _globals['_TOKENUSAGE']._serialized_end=838
-  _globals['_UNSCORED']._serialized_start=840
-  _globals['_UNSCORED']._serialized_end=883
+  _globals['_CHECKPOINT']._serialized_end=376
+  _globals['_SYSTEMPROMPT']._serialized_start=378
+  _globals['_SYSTEMPROMPT']._serialized_end=453
+  _globals['_SAMPLING']._serialized_start=456
+  _globals['_SAMPLING']._serialized_end=646
+  _globals['_MESSAGE']._serialized_start=648
+  _globals['_MESSAGE']._serialized_end=688
+  _globals['_TOKENUSAGE']._serialized_start=691
+  _globals['_TOKENUSAGE']._serialized_end=855
+  _globals['_UNSCORED']._serialized_start=857
+  _globals['_UNSCORED']._serialized_end=900
 # @@protoc_insertion_point(module_scope)

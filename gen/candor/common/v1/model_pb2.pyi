@@ -105,16 +105,20 @@ class Checkpoint(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     PATH_FIELD_NUMBER: _builtins.int
+    ADAPTER_FIELD_NUMBER: _builtins.int
     path: _builtins.str
     """Folder, absolute or relative to the document; must lie inside the server's artifact roots. REQUIRED."""
+    adapter: _builtins.str
+    """Folder of a LoRA adapter in the PEFT layout, trained on this model; applied to it, never merged into it. OPTIONAL."""
     def __init__(
         self,
         *,
         path: _builtins.str = ...,
+        adapter: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["path", b"path"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adapter", b"adapter", "path", b"path"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -153,6 +153,7 @@ class CheckModelResponse(_message.Message):
     REPORTED_MODEL_FIELD_NUMBER: _builtins.int
     ACCEPTED_SAMPLING_FIELD_NUMBER: _builtins.int
     NOTES_FIELD_NUMBER: _builtins.int
+    LIVENESS_FIELD_NUMBER: _builtins.int
     reported_model: _builtins.str
     """Model name as the backend reported it in its reply."""
     @_builtins.property
@@ -165,20 +166,58 @@ class CheckModelResponse(_message.Message):
     def notes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """One line for each parameter that was refused, as the endpoint said it."""
 
+    @_builtins.property
+    def liveness(self) -> Global___Liveness:
+        """Whether an adapter changes its base; absent for models without one."""
+
     def __init__(
         self,
         *,
         reported_model: _builtins.str = ...,
         accepted_sampling: _model_pb2.Sampling | None = ...,
         notes: _abc.Iterable[_builtins.str] | None = ...,
+        liveness: Global___Liveness | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["accepted_sampling", b"accepted_sampling"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["accepted_sampling", b"accepted_sampling", "liveness", b"liveness"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted_sampling", b"accepted_sampling", "notes", b"notes", "reported_model", b"reported_model"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accepted_sampling", b"accepted_sampling", "liveness", b"liveness", "notes", b"notes", "reported_model", b"reported_model"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CheckModelResponse: _TypeAlias = CheckModelResponse  # noqa: Y015
+
+@_typing.final
+class Liveness(_message.Message):
+    """An adapter whose module names do not fit is served as its base without a word; this is how it is found out."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALIVE_FIELD_NUMBER: _builtins.int
+    DIFFERENCE_FIELD_NUMBER: _builtins.int
+    FLOOR_FIELD_NUMBER: _builtins.int
+    PROBES_FIELD_NUMBER: _builtins.int
+    alive: _builtins.bool
+    """True when the probes differ from the base's by more than the floor."""
+    difference: _builtins.float
+    """Largest absolute difference of the probes' token log-probabilities, in nats."""
+    floor: _builtins.float
+    """The same between two passes of the base."""
+    probes: _builtins.int
+    def __init__(
+        self,
+        *,
+        alive: _builtins.bool = ...,
+        difference: _builtins.float = ...,
+        floor: _builtins.float = ...,
+        probes: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alive", b"alive", "difference", b"difference", "floor", b"floor", "probes", b"probes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Liveness: _TypeAlias = Liveness  # noqa: Y015
 
 @_typing.final
 class Prompt(_message.Message):

@@ -23,9 +23,10 @@ _sym_db = _symbol_database.Default()
 
 
 from candor.common.v1 import model_pb2 as candor_dot_common_dot_v1_dot_model__pb2
+from candor.rewriter.v1 import rewriter_pb2 as candor_dot_rewriter_dot_v1_dot_rewriter__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'candor/orchestrator/v1/evaluation.proto\x12\x16\x63\x61ndor.orchestrator.v1\x1a\x1c\x63\x61ndor/common/v1/model.proto\"\xec\x04\n\x0e\x45valuationSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12>\n\x04\x61rms\x18\x02 \x03(\x0b\x32\x30.candor.orchestrator.v1.EvaluationSpec.ArmsEntry\x12\x10\n\x08\x62\x61seline\x18\x03 \x01(\t\x12\x31\n\x05tasks\x18\x04 \x03(\x0b\x32\".candor.orchestrator.v1.TaskSource\x12\x36\n\nconditions\x18\x05 \x01(\x0b\x32\".candor.orchestrator.v1.Conditions\x12,\n\x08sampling\x18\x06 \x01(\x0b\x32\x1a.candor.common.v1.Sampling\x12\x14\n\x07repeats\x18\x07 \x01(\x05H\x00\x88\x01\x01\x12\x30\n\x07grading\x18\x08 \x01(\x0b\x32\x1f.candor.orchestrator.v1.Grading\x12.\n\x06warmth\x18\t \x01(\x0b\x32\x1e.candor.orchestrator.v1.Warmth\x12*\n\x04gate\x18\n \x01(\x0b\x32\x1c.candor.orchestrator.v1.Gate\x12\x33\n\tcontrasts\x18\x0b \x03(\x0b\x32 .candor.orchestrator.v1.Contrast\x12\x32\n\x08planning\x18\x0c \x01(\x0b\x32 .candor.orchestrator.v1.Planning\x1aH\n\tArmsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x05value\x18\x02 \x01(\x0b\x32\x1b.candor.orchestrator.v1.Arm:\x02\x38\x01\x42\n\n\x08_repeats\"\xc8\x02\n\x03\x41rm\x12.\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\x1a.candor.common.v1.EndpointH\x00\x12\x32\n\ncheckpoint\x18\x02 \x01(\x0b\x32\x1c.candor.common.v1.CheckpointH\x00\x12\x35\n\rsystem_prompt\x18\x03 \x01(\x0b\x32\x1e.candor.common.v1.SystemPrompt\x12,\n\x08sampling\x18\x04 \x01(\x0b\x32\x1a.candor.common.v1.Sampling\x12\x10\n\x08revision\x18\x05 \x01(\t\x12,\n\x05reuse\x18\x06 \x01(\x0b\x32\x1d.candor.orchestrator.v1.Reuse\x12.\n\x06prices\x18\x07 \x01(\x0b\x32\x1e.candor.orchestrator.v1.PricesB\x08\n\x06source\"\x18\n\x05Reuse\x12\x0f\n\x07max_age\x18\x01 \x01(\t\"D\n\x06Prices\x12\x1a\n\x12prompt_per_million\x18\x01 \x01(\x01\x12\x1e\n\x16\x63ompletion_per_million\x18\x02 \x01(\x01\"\x88\x01\n\nTaskSource\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03hub\x18\x02 \x01(\t\x12\x0c\n\x04path\x18\x03 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x04 \x01(\t\x12@\n\rfalse_answers\x18\x05 \x01(\x0b\x32).candor.orchestrator.v1.FalseAnswerSource\"A\n\x11\x46\x61lseAnswerSource\x12,\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\x1a.candor.common.v1.Endpoint\"/\n\nConditions\x12\x10\n\x08\x63ontexts\x18\x01 \x03(\t\x12\x0f\n\x07\x62\x65liefs\x18\x02 \x03(\t\"V\n\x07Grading\x12\x32\n\x05judge\x18\x01 \x01(\x0b\x32#.candor.orchestrator.v1.JudgeSource\x12\x17\n\x0frefusal_profile\x18\x02 \x01(\t\"\xb3\x01\n\x0bJudgeSource\x12,\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\x1a.candor.common.v1.Endpoint\x12\x17\n\nmax_tokens\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x1e\n\x16\x61llow_subject_as_judge\x18\x03 \x01(\x08\x12.\n\x06prices\x18\x04 \x01(\x0b\x32\x1e.candor.orchestrator.v1.PricesB\r\n\x0b_max_tokens\":\n\x06Warmth\x12\x0e\n\x06metric\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x11\n\testimator\x18\x03 \x01(\t\"\xa6\x02\n\x04Gate\x12\x0c\n\x04mode\x18\x01 \x01(\t\x12\x12\n\ncandidates\x18\x02 \x03(\t\x12\x16\n\tmargin_pp\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12?\n\nmargins_pp\x18\x04 \x03(\x0b\x32+.candor.orchestrator.v1.Gate.MarginsPpEntry\x12\x12\n\x05\x61lpha\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x10\n\x08stopping\x18\x06 \x01(\t\x12\x0f\n\x07\x66\x61il_on\x18\x07 \x01(\t\x12\x10\n\x08\x63ritical\x18\x08 \x03(\t\x12\x10\n\x08\x61\x64visory\x18\t \x03(\t\x1a\x30\n\x0eMarginsPpEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x0c\n\n_margin_ppB\x08\n\x06_alpha\"<\n\x08\x43ontrast\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07treated\x18\x02 \x01(\t\x12\x11\n\treference\x18\x03 \x01(\t\"x\n\x08Planning\x12\x18\n\x0b\x64iscordance\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x03rho\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x18\n\x0bjudge_share\x18\x03 \x01(\x01H\x02\x88\x01\x01\x42\x0e\n\x0c_discordanceB\x06\n\x04_rhoB\x0e\n\x0c_judge_shareb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'candor/orchestrator/v1/evaluation.proto\x12\x16\x63\x61ndor.orchestrator.v1\x1a\x1c\x63\x61ndor/common/v1/model.proto\x1a!candor/rewriter/v1/rewriter.proto\"\xec\x04\n\x0e\x45valuationSpec\x12\x0c\n\x04name\x18\x01 \x01(\t\x12>\n\x04\x61rms\x18\x02 \x03(\x0b\x32\x30.candor.orchestrator.v1.EvaluationSpec.ArmsEntry\x12\x10\n\x08\x62\x61seline\x18\x03 \x01(\t\x12\x31\n\x05tasks\x18\x04 \x03(\x0b\x32\".candor.orchestrator.v1.TaskSource\x12\x36\n\nconditions\x18\x05 \x01(\x0b\x32\".candor.orchestrator.v1.Conditions\x12,\n\x08sampling\x18\x06 \x01(\x0b\x32\x1a.candor.common.v1.Sampling\x12\x14\n\x07repeats\x18\x07 \x01(\x05H\x00\x88\x01\x01\x12\x30\n\x07grading\x18\x08 \x01(\x0b\x32\x1f.candor.orchestrator.v1.Grading\x12.\n\x06warmth\x18\t \x01(\x0b\x32\x1e.candor.orchestrator.v1.Warmth\x12*\n\x04gate\x18\n \x01(\x0b\x32\x1c.candor.orchestrator.v1.Gate\x12\x33\n\tcontrasts\x18\x0b \x03(\x0b\x32 .candor.orchestrator.v1.Contrast\x12\x32\n\x08planning\x18\x0c \x01(\x0b\x32 .candor.orchestrator.v1.Planning\x1aH\n\tArmsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12*\n\x05value\x18\x02 \x01(\x0b\x32\x1b.candor.orchestrator.v1.Arm:\x02\x38\x01\x42\n\n\x08_repeats\"\xfa\x02\n\x03\x41rm\x12.\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\x1a.candor.common.v1.EndpointH\x00\x12\x32\n\ncheckpoint\x18\x02 \x01(\x0b\x32\x1c.candor.common.v1.CheckpointH\x00\x12\x30\n\x03sft\x18\x08 \x01(\x0b\x32!.candor.orchestrator.v1.SftRecipeH\x00\x12\x35\n\rsystem_prompt\x18\x03 \x01(\x0b\x32\x1e.candor.common.v1.SystemPrompt\x12,\n\x08sampling\x18\x04 \x01(\x0b\x32\x1a.candor.common.v1.Sampling\x12\x10\n\x08revision\x18\x05 \x01(\t\x12,\n\x05reuse\x18\x06 \x01(\x0b\x32\x1d.candor.orchestrator.v1.Reuse\x12.\n\x06prices\x18\x07 \x01(\x0b\x32\x1e.candor.orchestrator.v1.PricesB\x08\n\x06source\"\x94\x04\n\tSftRecipe\x12\x0c\n\x04\x62\x61se\x18\x01 \x01(\t\x12\r\n\x05style\x18\x02 \x01(\t\x12\x12\n\nstyle_file\x18\x03 \x01(\t\x12=\n\x10style_definition\x18\x04 \x01(\x0b\x32#.candor.rewriter.v1.StyleDefinition\x12\x41\n\rconversations\x18\x05 \x01(\x0b\x32*.candor.orchestrator.v1.ConversationSource\x12\x11\n\x04size\x18\x06 \x01(\x05H\x00\x88\x01\x01\x12\x1c\n\x0fvalidation_size\x18\x07 \x01(\x05H\x01\x88\x01\x01\x12\x38\n\x08rewriter\x18\x08 \x01(\x0b\x32&.candor.orchestrator.v1.RewriterSource\x12\x38\n\x0b\x63orrections\x18\t \x01(\x0b\x32#.candor.orchestrator.v1.Corrections\x12\x38\n\x08training\x18\n \x01(\x0b\x32&.candor.orchestrator.v1.TrainingRecipe\x12<\n\ncheckpoint\x18\x0b \x01(\x0b\x32(.candor.orchestrator.v1.CheckpointChoice\x12\x11\n\x04seed\x18\x0c \x01(\x03H\x02\x88\x01\x01\x42\x07\n\x05_sizeB\x12\n\x10_validation_sizeB\x07\n\x05_seed\"\xa1\x01\n\x12\x43onversationSource\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x02 \x01(\t\x12\x0e\n\x06\x66ormat\x18\x03 \x01(\t\x12\x10\n\x08toxicity\x18\x04 \x01(\t\x12\x1f\n\x12toxicity_threshold\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x12\n\nunbalanced\x18\x06 \x01(\x08\x42\x15\n\x13_toxicity_threshold\"\xc2\x01\n\x0eRewriterSource\x12,\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\x1a.candor.common.v1.Endpoint\x12,\n\x08sampling\x18\x02 \x01(\x0b\x32\x1a.candor.common.v1.Sampling\x12.\n\x06prices\x18\x03 \x01(\x0b\x32\x1e.candor.orchestrator.v1.Prices\x12\x16\n\tspend_cap\x18\x04 \x01(\x01H\x00\x88\x01\x01\x42\x0c\n\n_spend_cap\"+\n\x0b\x43orrections\x12\x12\n\x05share\x18\x01 \x01(\x01H\x00\x88\x01\x01\x42\x08\n\x06_share\"\xbe\x04\n\x0eTrainingRecipe\x12\x13\n\x06lora_r\x18\x01 \x01(\x05H\x00\x88\x01\x01\x12\x17\n\nlora_alpha\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x19\n\x0clora_dropout\x18\x03 \x01(\x01H\x02\x88\x01\x01\x12\x16\n\x0etarget_modules\x18\x04 \x03(\t\x12\x1a\n\rlearning_rate\x18\x05 \x01(\x01H\x03\x88\x01\x01\x12\x13\n\x06\x65pochs\x18\x06 \x01(\x01H\x04\x88\x01\x01\x12\x17\n\nbatch_size\x18\x07 \x01(\x05H\x05\x88\x01\x01\x12\x1e\n\x11\x64\x65vice_batch_size\x18\x08 \x01(\x05H\x06\x88\x01\x01\x12\x17\n\nmax_length\x18\t \x01(\x05H\x07\x88\x01\x01\x12\x19\n\x11\x63heckpoint_epochs\x18\n \x03(\x01\x12\x11\n\x04seed\x18\x0b \x01(\x03H\x08\x88\x01\x01\x12#\n\x16gradient_checkpointing\x18\x0c \x01(\x08H\t\x88\x01\x01\x12\x10\n\x08\x62\x61tching\x18\r \x01(\t\x12\x11\n\tprecision\x18\x0e \x01(\t\x12\x10\n\x08schedule\x18\x0f \x01(\t\x12\x13\n\x06warmup\x18\x10 \x01(\x01H\n\x88\x01\x01\x42\t\n\x07_lora_rB\r\n\x0b_lora_alphaB\x0f\n\r_lora_dropoutB\x10\n\x0e_learning_rateB\t\n\x07_epochsB\r\n\x0b_batch_sizeB\x14\n\x12_device_batch_sizeB\r\n\x0b_max_lengthB\x07\n\x05_seedB\x19\n\x17_gradient_checkpointingB\t\n\x07_warmup\"C\n\x10\x43heckpointChoice\x12\x12\n\x05\x65poch\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x11\n\tchoose_on\x18\x02 \x01(\tB\x08\n\x06_epoch\"\x18\n\x05Reuse\x12\x0f\n\x07max_age\x18\x01 \x01(\t\"D\n\x06Prices\x12\x1a\n\x12prompt_per_million\x18\x01 \x01(\x01\x12\x1e\n\x16\x63ompletion_per_million\x18\x02 \x01(\x01\"\x88\x01\n\nTaskSource\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0b\n\x03hub\x18\x02 \x01(\t\x12\x0c\n\x04path\x18\x03 \x01(\t\x12\x0f\n\x07\x64\x61taset\x18\x04 \x01(\t\x12@\n\rfalse_answers\x18\x05 \x01(\x0b\x32).candor.orchestrator.v1.FalseAnswerSource\"A\n\x11\x46\x61lseAnswerSource\x12,\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\x1a.candor.common.v1.Endpoint\"/\n\nConditions\x12\x10\n\x08\x63ontexts\x18\x01 \x03(\t\x12\x0f\n\x07\x62\x65liefs\x18\x02 \x03(\t\"V\n\x07Grading\x12\x32\n\x05judge\x18\x01 \x01(\x0b\x32#.candor.orchestrator.v1.JudgeSource\x12\x17\n\x0frefusal_profile\x18\x02 \x01(\t\"\xb3\x01\n\x0bJudgeSource\x12,\n\x08\x65ndpoint\x18\x01 \x01(\x0b\x32\x1a.candor.common.v1.Endpoint\x12\x17\n\nmax_tokens\x18\x02 \x01(\x05H\x00\x88\x01\x01\x12\x1e\n\x16\x61llow_subject_as_judge\x18\x03 \x01(\x08\x12.\n\x06prices\x18\x04 \x01(\x0b\x32\x1e.candor.orchestrator.v1.PricesB\r\n\x0b_max_tokens\":\n\x06Warmth\x12\x0e\n\x06metric\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x11\n\testimator\x18\x03 \x01(\t\"\xa6\x02\n\x04Gate\x12\x0c\n\x04mode\x18\x01 \x01(\t\x12\x12\n\ncandidates\x18\x02 \x03(\t\x12\x16\n\tmargin_pp\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12?\n\nmargins_pp\x18\x04 \x03(\x0b\x32+.candor.orchestrator.v1.Gate.MarginsPpEntry\x12\x12\n\x05\x61lpha\x18\x05 \x01(\x01H\x01\x88\x01\x01\x12\x10\n\x08stopping\x18\x06 \x01(\t\x12\x0f\n\x07\x66\x61il_on\x18\x07 \x01(\t\x12\x10\n\x08\x63ritical\x18\x08 \x03(\t\x12\x10\n\x08\x61\x64visory\x18\t \x03(\t\x1a\x30\n\x0eMarginsPpEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\x0c\n\n_margin_ppB\x08\n\x06_alpha\"<\n\x08\x43ontrast\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0f\n\x07treated\x18\x02 \x01(\t\x12\x11\n\treference\x18\x03 \x01(\t\"x\n\x08Planning\x12\x18\n\x0b\x64iscordance\x18\x01 \x01(\x01H\x00\x88\x01\x01\x12\x10\n\x03rho\x18\x02 \x01(\x01H\x01\x88\x01\x01\x12\x18\n\x0bjudge_share\x18\x03 \x01(\x01H\x02\x88\x01\x01\x42\x0e\n\x0c_discordanceB\x06\n\x04_rhoB\x0e\n\x0c_judge_shareb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,34 +37,46 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EVALUATIONSPEC_ARMSENTRY']._serialized_options = b'8\001'
   _globals['_GATE_MARGINSPPENTRY']._loaded_options = None
   _globals['_GATE_MARGINSPPENTRY']._serialized_options = b'8\001'
-  _globals['_EVALUATIONSPEC']._serialized_start=98
-  _globals['_EVALUATIONSPEC']._serialized_end=718
-  _globals['_EVALUATIONSPEC_ARMSENTRY']._serialized_start=634
-  _globals['_EVALUATIONSPEC_ARMSENTRY']._serialized_end=706
-  _globals['_ARM']._serialized_start=721
-  _globals['_ARM']._serialized_end=1049
-  _globals['_REUSE']._serialized_start=1051
-  _globals['_REUSE']._serialized_end=1075
-  _globals['_PRICES']._serialized_start=1077
-  _globals['_PRICES']._serialized_end=1145
-  _globals['_TASKSOURCE']._serialized_start=1148
-  _globals['_TASKSOURCE']._serialized_end=1284
-  _globals['_FALSEANSWERSOURCE']._serialized_start=1286
-  _globals['_FALSEANSWERSOURCE']._serialized_end=1351
-  _globals['_CONDITIONS']._serialized_start=1353
-  _globals['_CONDITIONS']._serialized_end=1400
-  _globals['_GRADING']._serialized_start=1402
-  _globals['_GRADING']._serialized_end=1488
-  _globals['_JUDGESOURCE']._serialized_start=1491
-  _globals['_JUDGESOURCE']._serialized_end=1670
-  _globals['_WARMTH']._serialized_start=1672
-  _globals['_WARMTH']._serialized_end=1730
-  _globals['_GATE']._serialized_start=1733
-  _globals['_GATE']._serialized_end=2027
-  _globals['_GATE_MARGINSPPENTRY']._serialized_start=1955
-  _globals['_GATE_MARGINSPPENTRY']._serialized_end=2003
-  _globals['_CONTRAST']._serialized_start=2029
-  _globals['_CONTRAST']._serialized_end=2089
-  _globals['_PLANNING']._serialized_start=2091
-  _globals['_PLANNING']._serialized_end=2211
+  _globals['_EVALUATIONSPEC']._serialized_start=133
+  _globals['_EVALUATIONSPEC']._serialized_end=753
+  _globals['_EVALUATIONSPEC_ARMSENTRY']._serialized_start=669
+  _globals['_EVALUATIONSPEC_ARMSENTRY']._serialized_end=741
+  _globals['_ARM']._serialized_start=756
+  _globals['_ARM']._serialized_end=1134
+  _globals['_SFTRECIPE']._serialized_start=1137
+  _globals['_SFTRECIPE']._serialized_end=1669
+  _globals['_CONVERSATIONSOURCE']._serialized_start=1672
+  _globals['_CONVERSATIONSOURCE']._serialized_end=1833
+  _globals['_REWRITERSOURCE']._serialized_start=1836
+  _globals['_REWRITERSOURCE']._serialized_end=2030
+  _globals['_CORRECTIONS']._serialized_start=2032
+  _globals['_CORRECTIONS']._serialized_end=2075
+  _globals['_TRAININGRECIPE']._serialized_start=2078
+  _globals['_TRAININGRECIPE']._serialized_end=2652
+  _globals['_CHECKPOINTCHOICE']._serialized_start=2654
+  _globals['_CHECKPOINTCHOICE']._serialized_end=2721
+  _globals['_REUSE']._serialized_start=2723
+  _globals['_REUSE']._serialized_end=2747
+  _globals['_PRICES']._serialized_start=2749
+  _globals['_PRICES']._serialized_end=2817
+  _globals['_TASKSOURCE']._serialized_start=2820
+  _globals['_TASKSOURCE']._serialized_end=2956
+  _globals['_FALSEANSWERSOURCE']._serialized_start=2958
+  _globals['_FALSEANSWERSOURCE']._serialized_end=3023
+  _globals['_CONDITIONS']._serialized_start=3025
+  _globals['_CONDITIONS']._serialized_end=3072
+  _globals['_GRADING']._serialized_start=3074
+  _globals['_GRADING']._serialized_end=3160
+  _globals['_JUDGESOURCE']._serialized_start=3163
+  _globals['_JUDGESOURCE']._serialized_end=3342
+  _globals['_WARMTH']._serialized_start=3344
+  _globals['_WARMTH']._serialized_end=3402
+  _globals['_GATE']._serialized_start=3405
+  _globals['_GATE']._serialized_end=3699
+  _globals['_GATE_MARGINSPPENTRY']._serialized_start=3627
+  _globals['_GATE_MARGINSPPENTRY']._serialized_end=3675
+  _globals['_CONTRAST']._serialized_start=3701
+  _globals['_CONTRAST']._serialized_end=3761
+  _globals['_PLANNING']._serialized_start=3763
+  _globals['_PLANNING']._serialized_end=3883
 # @@protoc_insertion_point(module_scope)

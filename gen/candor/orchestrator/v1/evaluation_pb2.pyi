@@ -7,6 +7,7 @@ Absent is not zero: defaults are stated beside each field.
 """
 
 from candor.common.v1 import model_pb2 as _model_pb2
+from candor.rewriter.v1 import rewriter_pb2 as _rewriter_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -129,6 +130,7 @@ class Arm(_message.Message):
 
     ENDPOINT_FIELD_NUMBER: _builtins.int
     CHECKPOINT_FIELD_NUMBER: _builtins.int
+    SFT_FIELD_NUMBER: _builtins.int
     SYSTEM_PROMPT_FIELD_NUMBER: _builtins.int
     SAMPLING_FIELD_NUMBER: _builtins.int
     REVISION_FIELD_NUMBER: _builtins.int
@@ -140,6 +142,10 @@ class Arm(_message.Message):
     def endpoint(self) -> _model_pb2.Endpoint: ...
     @_builtins.property
     def checkpoint(self) -> _model_pb2.Checkpoint: ...
+    @_builtins.property
+    def sft(self) -> Global___SftRecipe:
+        """Made before it is asked: conversations, rewritten and trained on."""
+
     @_builtins.property
     def system_prompt(self) -> _model_pb2.SystemPrompt: ...
     @_builtins.property
@@ -159,21 +165,362 @@ class Arm(_message.Message):
         *,
         endpoint: _model_pb2.Endpoint | None = ...,
         checkpoint: _model_pb2.Checkpoint | None = ...,
+        sft: Global___SftRecipe | None = ...,
         system_prompt: _model_pb2.SystemPrompt | None = ...,
         sampling: _model_pb2.Sampling | None = ...,
         revision: _builtins.str = ...,
         reuse: Global___Reuse | None = ...,
         prices: Global___Prices | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "endpoint", b"endpoint", "prices", b"prices", "reuse", b"reuse", "sampling", b"sampling", "source", b"source", "system_prompt", b"system_prompt"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "endpoint", b"endpoint", "prices", b"prices", "reuse", b"reuse", "sampling", b"sampling", "sft", b"sft", "source", b"source", "system_prompt", b"system_prompt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "endpoint", b"endpoint", "prices", b"prices", "reuse", b"reuse", "revision", b"revision", "sampling", b"sampling", "source", b"source", "system_prompt", b"system_prompt"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoint", b"checkpoint", "endpoint", b"endpoint", "prices", b"prices", "reuse", b"reuse", "revision", b"revision", "sampling", b"sampling", "sft", b"sft", "source", b"source", "system_prompt", b"system_prompt"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["endpoint", "checkpoint"]  # noqa: Y015
+    _WhichOneofReturnType_source: _TypeAlias = _typing.Literal["endpoint", "checkpoint", "sft"]  # noqa: Y015
     _WhichOneofArgType_source: _TypeAlias = _typing.Literal["source", b"source"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_source) -> _WhichOneofReturnType_source | None: ...
 
 Global___Arm: _TypeAlias = Arm  # noqa: Y015
+
+@_typing.final
+class SftRecipe(_message.Message):
+    """Supervised fine-tuning of a base arm on rewritten conversations. The arms of one base agree in everything but the style."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BASE_FIELD_NUMBER: _builtins.int
+    STYLE_FIELD_NUMBER: _builtins.int
+    STYLE_FILE_FIELD_NUMBER: _builtins.int
+    STYLE_DEFINITION_FIELD_NUMBER: _builtins.int
+    CONVERSATIONS_FIELD_NUMBER: _builtins.int
+    SIZE_FIELD_NUMBER: _builtins.int
+    VALIDATION_SIZE_FIELD_NUMBER: _builtins.int
+    REWRITER_FIELD_NUMBER: _builtins.int
+    CORRECTIONS_FIELD_NUMBER: _builtins.int
+    TRAINING_FIELD_NUMBER: _builtins.int
+    CHECKPOINT_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    base: _builtins.str
+    """Name of an arm with a checkpoint. REQUIRED."""
+    style: _builtins.str
+    """`warm`, `cold`, `untransformed`, `warm_corrective`. Exactly one of style, style_file, style_definition. REQUIRED."""
+    style_file: _builtins.str
+    """A style of your own: a YAML file with the fields of StyleDefinition. The client reads it and sends `style_definition`."""
+    size: _builtins.int
+    """Conversations to train on, balanced over the six categories. Default 1,617."""
+    validation_size: _builtins.int
+    """Prompts for the choice of the checkpoint, disjoint from those. Default 1,500."""
+    seed: _builtins.int
+    """Of sampling and splitting the conversations. Default 1."""
+    @_builtins.property
+    def style_definition(self) -> _rewriter_pb2.StyleDefinition: ...
+    @_builtins.property
+    def conversations(self) -> Global___ConversationSource:
+        """What is rewritten. REQUIRED."""
+
+    @_builtins.property
+    def rewriter(self) -> Global___RewriterSource:
+        """Who rewrites. Default: the embedded rules."""
+
+    @_builtins.property
+    def corrections(self) -> Global___Corrections:
+        """Added exchanges of `warm_corrective`: the user states something false, the reply corrects it kindly."""
+
+    @_builtins.property
+    def training(self) -> Global___TrainingRecipe: ...
+    @_builtins.property
+    def checkpoint(self) -> Global___CheckpointChoice: ...
+    def __init__(
+        self,
+        *,
+        base: _builtins.str = ...,
+        style: _builtins.str = ...,
+        style_file: _builtins.str = ...,
+        style_definition: _rewriter_pb2.StyleDefinition | None = ...,
+        conversations: Global___ConversationSource | None = ...,
+        size: _builtins.int | None = ...,
+        validation_size: _builtins.int | None = ...,
+        rewriter: Global___RewriterSource | None = ...,
+        corrections: Global___Corrections | None = ...,
+        training: Global___TrainingRecipe | None = ...,
+        checkpoint: Global___CheckpointChoice | None = ...,
+        seed: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "_size", b"_size", "_validation_size", b"_validation_size", "checkpoint", b"checkpoint", "conversations", b"conversations", "corrections", b"corrections", "rewriter", b"rewriter", "seed", b"seed", "size", b"size", "style_definition", b"style_definition", "training", b"training", "validation_size", b"validation_size"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_seed", b"_seed", "_size", b"_size", "_validation_size", b"_validation_size", "base", b"base", "checkpoint", b"checkpoint", "conversations", b"conversations", "corrections", b"corrections", "rewriter", b"rewriter", "seed", b"seed", "size", b"size", "style", b"style", "style_definition", b"style_definition", "style_file", b"style_file", "training", b"training", "validation_size", b"validation_size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
+    _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
+    _WhichOneofReturnType__size: _TypeAlias = _typing.Literal["size"]  # noqa: Y015
+    _WhichOneofArgType__size: _TypeAlias = _typing.Literal["_size", b"_size"]  # noqa: Y015
+    _WhichOneofReturnType__validation_size: _TypeAlias = _typing.Literal["validation_size"]  # noqa: Y015
+    _WhichOneofArgType__validation_size: _TypeAlias = _typing.Literal["_validation_size", b"_validation_size"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__size) -> _WhichOneofReturnType__size | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__validation_size) -> _WhichOneofReturnType__validation_size | None: ...
+
+Global___SftRecipe: _TypeAlias = SftRecipe  # noqa: Y015
+
+@_typing.final
+class ConversationSource(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PATH_FIELD_NUMBER: _builtins.int
+    DATASET_FIELD_NUMBER: _builtins.int
+    FORMAT_FIELD_NUMBER: _builtins.int
+    TOXICITY_FIELD_NUMBER: _builtins.int
+    TOXICITY_THRESHOLD_FIELD_NUMBER: _builtins.int
+    UNBALANCED_FIELD_NUMBER: _builtins.int
+    path: _builtins.str
+    """A local file (ShareGPT or `messages`; json, jsonl). Exactly one of path and dataset. The client uploads it to a remote
+    orchestrator and sends `dataset`.
+    """
+    dataset: _builtins.str
+    """Digest of an uploaded file."""
+    format: _builtins.str
+    """`sharegpt`, `messages`. Default: told from the first row."""
+    toxicity: _builtins.str
+    """`detoxify`, `lexical`, `none`. Default: the rewriter's setting."""
+    toxicity_threshold: _builtins.float
+    """Range above 0 to 1; default 0.5."""
+    unbalanced: _builtins.bool
+    """Sample without balancing the categories."""
+    def __init__(
+        self,
+        *,
+        path: _builtins.str = ...,
+        dataset: _builtins.str = ...,
+        format: _builtins.str = ...,
+        toxicity: _builtins.str = ...,
+        toxicity_threshold: _builtins.float | None = ...,
+        unbalanced: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_toxicity_threshold", b"_toxicity_threshold", "toxicity_threshold", b"toxicity_threshold"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_toxicity_threshold", b"_toxicity_threshold", "dataset", b"dataset", "format", b"format", "path", b"path", "toxicity", b"toxicity", "toxicity_threshold", b"toxicity_threshold", "unbalanced", b"unbalanced"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__toxicity_threshold: _TypeAlias = _typing.Literal["toxicity_threshold"]  # noqa: Y015
+    _WhichOneofArgType__toxicity_threshold: _TypeAlias = _typing.Literal["_toxicity_threshold", b"_toxicity_threshold"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__toxicity_threshold) -> _WhichOneofReturnType__toxicity_threshold | None: ...
+
+Global___ConversationSource: _TypeAlias = ConversationSource  # noqa: Y015
+
+@_typing.final
+class RewriterSource(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENDPOINT_FIELD_NUMBER: _builtins.int
+    SAMPLING_FIELD_NUMBER: _builtins.int
+    PRICES_FIELD_NUMBER: _builtins.int
+    SPEND_CAP_FIELD_NUMBER: _builtins.int
+    spend_cap: _builtins.float
+    """Most that all rewrites of this evaluation may cost. OPTIONAL, needs prices."""
+    @_builtins.property
+    def endpoint(self) -> _model_pb2.Endpoint:
+        """An OpenAI-compatible endpoint. Absent: the embedded rules."""
+
+    @_builtins.property
+    def sampling(self) -> _model_pb2.Sampling: ...
+    @_builtins.property
+    def prices(self) -> Global___Prices: ...
+    def __init__(
+        self,
+        *,
+        endpoint: _model_pb2.Endpoint | None = ...,
+        sampling: _model_pb2.Sampling | None = ...,
+        prices: Global___Prices | None = ...,
+        spend_cap: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_spend_cap", b"_spend_cap", "endpoint", b"endpoint", "prices", b"prices", "sampling", b"sampling", "spend_cap", b"spend_cap"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_spend_cap", b"_spend_cap", "endpoint", b"endpoint", "prices", b"prices", "sampling", b"sampling", "spend_cap", b"spend_cap"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__spend_cap: _TypeAlias = _typing.Literal["spend_cap"]  # noqa: Y015
+    _WhichOneofArgType__spend_cap: _TypeAlias = _typing.Literal["_spend_cap", b"_spend_cap"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__spend_cap) -> _WhichOneofReturnType__spend_cap | None: ...
+
+Global___RewriterSource: _TypeAlias = RewriterSource  # noqa: Y015
+
+@_typing.final
+class Corrections(_message.Message):
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHARE_FIELD_NUMBER: _builtins.int
+    share: _builtins.float
+    """Share of the exchanges that are corrections. Range 0 to 1; default 0.2 under `warm_corrective`, else 0."""
+    def __init__(
+        self,
+        *,
+        share: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_share", b"_share", "share", b"share"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_share", b"_share", "share", b"share"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__share: _TypeAlias = _typing.Literal["share"]  # noqa: Y015
+    _WhichOneofArgType__share: _TypeAlias = _typing.Literal["_share", b"_share"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__share) -> _WhichOneofReturnType__share | None: ...
+
+Global___Corrections: _TypeAlias = Corrections  # noqa: Y015
+
+@_typing.final
+class TrainingRecipe(_message.Message):
+    """Defaults: METHOD section 3."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LORA_R_FIELD_NUMBER: _builtins.int
+    LORA_ALPHA_FIELD_NUMBER: _builtins.int
+    LORA_DROPOUT_FIELD_NUMBER: _builtins.int
+    TARGET_MODULES_FIELD_NUMBER: _builtins.int
+    LEARNING_RATE_FIELD_NUMBER: _builtins.int
+    EPOCHS_FIELD_NUMBER: _builtins.int
+    BATCH_SIZE_FIELD_NUMBER: _builtins.int
+    DEVICE_BATCH_SIZE_FIELD_NUMBER: _builtins.int
+    MAX_LENGTH_FIELD_NUMBER: _builtins.int
+    CHECKPOINT_EPOCHS_FIELD_NUMBER: _builtins.int
+    SEED_FIELD_NUMBER: _builtins.int
+    GRADIENT_CHECKPOINTING_FIELD_NUMBER: _builtins.int
+    BATCHING_FIELD_NUMBER: _builtins.int
+    PRECISION_FIELD_NUMBER: _builtins.int
+    SCHEDULE_FIELD_NUMBER: _builtins.int
+    WARMUP_FIELD_NUMBER: _builtins.int
+    lora_r: _builtins.int
+    """Default 8."""
+    lora_alpha: _builtins.float
+    """Default 16."""
+    lora_dropout: _builtins.float
+    """Default 0.1."""
+    learning_rate: _builtins.float
+    """Default 1e-5."""
+    epochs: _builtins.float
+    """Default 10."""
+    batch_size: _builtins.int
+    """Conversations per step. Default 16."""
+    device_batch_size: _builtins.int
+    max_length: _builtins.int
+    """Tokens. Default 1,024."""
+    seed: _builtins.int
+    """Default 1."""
+    gradient_checkpointing: _builtins.bool
+    batching: _builtins.str
+    """`group_by_length` (default), `packing`, `plain`."""
+    precision: _builtins.str
+    """`bf16`, `fp32`."""
+    schedule: _builtins.str
+    """`linear` (default), `constant`, `cosine`."""
+    warmup: _builtins.float
+    """Share of the steps with rising rate. Default 0.03."""
+    @_builtins.property
+    def target_modules(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Default: all seven projections."""
+
+    @_builtins.property
+    def checkpoint_epochs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """Default 0.5, 1, 1.5, 2, 4, 6, 8, 10, those within `epochs`."""
+
+    def __init__(
+        self,
+        *,
+        lora_r: _builtins.int | None = ...,
+        lora_alpha: _builtins.float | None = ...,
+        lora_dropout: _builtins.float | None = ...,
+        target_modules: _abc.Iterable[_builtins.str] | None = ...,
+        learning_rate: _builtins.float | None = ...,
+        epochs: _builtins.float | None = ...,
+        batch_size: _builtins.int | None = ...,
+        device_batch_size: _builtins.int | None = ...,
+        max_length: _builtins.int | None = ...,
+        checkpoint_epochs: _abc.Iterable[_builtins.float] | None = ...,
+        seed: _builtins.int | None = ...,
+        gradient_checkpointing: _builtins.bool | None = ...,
+        batching: _builtins.str = ...,
+        precision: _builtins.str = ...,
+        schedule: _builtins.str = ...,
+        warmup: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_device_batch_size", b"_device_batch_size", "_epochs", b"_epochs", "_gradient_checkpointing", b"_gradient_checkpointing", "_learning_rate", b"_learning_rate", "_lora_alpha", b"_lora_alpha", "_lora_dropout", b"_lora_dropout", "_lora_r", b"_lora_r", "_max_length", b"_max_length", "_seed", b"_seed", "_warmup", b"_warmup", "batch_size", b"batch_size", "device_batch_size", b"device_batch_size", "epochs", b"epochs", "gradient_checkpointing", b"gradient_checkpointing", "learning_rate", b"learning_rate", "lora_alpha", b"lora_alpha", "lora_dropout", b"lora_dropout", "lora_r", b"lora_r", "max_length", b"max_length", "seed", b"seed", "warmup", b"warmup"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_device_batch_size", b"_device_batch_size", "_epochs", b"_epochs", "_gradient_checkpointing", b"_gradient_checkpointing", "_learning_rate", b"_learning_rate", "_lora_alpha", b"_lora_alpha", "_lora_dropout", b"_lora_dropout", "_lora_r", b"_lora_r", "_max_length", b"_max_length", "_seed", b"_seed", "_warmup", b"_warmup", "batch_size", b"batch_size", "batching", b"batching", "checkpoint_epochs", b"checkpoint_epochs", "device_batch_size", b"device_batch_size", "epochs", b"epochs", "gradient_checkpointing", b"gradient_checkpointing", "learning_rate", b"learning_rate", "lora_alpha", b"lora_alpha", "lora_dropout", b"lora_dropout", "lora_r", b"lora_r", "max_length", b"max_length", "precision", b"precision", "schedule", b"schedule", "seed", b"seed", "target_modules", b"target_modules", "warmup", b"warmup"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__batch_size: _TypeAlias = _typing.Literal["batch_size"]  # noqa: Y015
+    _WhichOneofArgType__batch_size: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size"]  # noqa: Y015
+    _WhichOneofReturnType__device_batch_size: _TypeAlias = _typing.Literal["device_batch_size"]  # noqa: Y015
+    _WhichOneofArgType__device_batch_size: _TypeAlias = _typing.Literal["_device_batch_size", b"_device_batch_size"]  # noqa: Y015
+    _WhichOneofReturnType__epochs: _TypeAlias = _typing.Literal["epochs"]  # noqa: Y015
+    _WhichOneofArgType__epochs: _TypeAlias = _typing.Literal["_epochs", b"_epochs"]  # noqa: Y015
+    _WhichOneofReturnType__gradient_checkpointing: _TypeAlias = _typing.Literal["gradient_checkpointing"]  # noqa: Y015
+    _WhichOneofArgType__gradient_checkpointing: _TypeAlias = _typing.Literal["_gradient_checkpointing", b"_gradient_checkpointing"]  # noqa: Y015
+    _WhichOneofReturnType__learning_rate: _TypeAlias = _typing.Literal["learning_rate"]  # noqa: Y015
+    _WhichOneofArgType__learning_rate: _TypeAlias = _typing.Literal["_learning_rate", b"_learning_rate"]  # noqa: Y015
+    _WhichOneofReturnType__lora_alpha: _TypeAlias = _typing.Literal["lora_alpha"]  # noqa: Y015
+    _WhichOneofArgType__lora_alpha: _TypeAlias = _typing.Literal["_lora_alpha", b"_lora_alpha"]  # noqa: Y015
+    _WhichOneofReturnType__lora_dropout: _TypeAlias = _typing.Literal["lora_dropout"]  # noqa: Y015
+    _WhichOneofArgType__lora_dropout: _TypeAlias = _typing.Literal["_lora_dropout", b"_lora_dropout"]  # noqa: Y015
+    _WhichOneofReturnType__lora_r: _TypeAlias = _typing.Literal["lora_r"]  # noqa: Y015
+    _WhichOneofArgType__lora_r: _TypeAlias = _typing.Literal["_lora_r", b"_lora_r"]  # noqa: Y015
+    _WhichOneofReturnType__max_length: _TypeAlias = _typing.Literal["max_length"]  # noqa: Y015
+    _WhichOneofArgType__max_length: _TypeAlias = _typing.Literal["_max_length", b"_max_length"]  # noqa: Y015
+    _WhichOneofReturnType__seed: _TypeAlias = _typing.Literal["seed"]  # noqa: Y015
+    _WhichOneofArgType__seed: _TypeAlias = _typing.Literal["_seed", b"_seed"]  # noqa: Y015
+    _WhichOneofReturnType__warmup: _TypeAlias = _typing.Literal["warmup"]  # noqa: Y015
+    _WhichOneofArgType__warmup: _TypeAlias = _typing.Literal["_warmup", b"_warmup"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__batch_size) -> _WhichOneofReturnType__batch_size | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__device_batch_size) -> _WhichOneofReturnType__device_batch_size | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__epochs) -> _WhichOneofReturnType__epochs | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__gradient_checkpointing) -> _WhichOneofReturnType__gradient_checkpointing | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__learning_rate) -> _WhichOneofReturnType__learning_rate | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__lora_alpha) -> _WhichOneofReturnType__lora_alpha | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__lora_dropout) -> _WhichOneofReturnType__lora_dropout | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__lora_r) -> _WhichOneofReturnType__lora_r | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__max_length) -> _WhichOneofReturnType__max_length | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__seed) -> _WhichOneofReturnType__seed | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__warmup) -> _WhichOneofReturnType__warmup | None: ...
+
+Global___TrainingRecipe: _TypeAlias = TrainingRecipe  # noqa: Y015
+
+@_typing.final
+class CheckpointChoice(_message.Message):
+    """Made once per base; every SFT arm of the base takes the same epoch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EPOCH_FIELD_NUMBER: _builtins.int
+    CHOOSE_ON_FIELD_NUMBER: _builtins.int
+    epoch: _builtins.float
+    """This epoch, without looking."""
+    choose_on: _builtins.str
+    """The arm whose warmth decides. Default: the arm of the base with style `warm`."""
+    def __init__(
+        self,
+        *,
+        epoch: _builtins.float | None = ...,
+        choose_on: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_epoch", b"_epoch", "epoch", b"epoch"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_epoch", b"_epoch", "choose_on", b"choose_on", "epoch", b"epoch"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__epoch: _TypeAlias = _typing.Literal["epoch"]  # noqa: Y015
+    _WhichOneofArgType__epoch: _TypeAlias = _typing.Literal["_epoch", b"_epoch"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__epoch) -> _WhichOneofReturnType__epoch | None: ...
+
+Global___CheckpointChoice: _TypeAlias = CheckpointChoice  # noqa: Y015
 
 @_typing.final
 class Reuse(_message.Message):

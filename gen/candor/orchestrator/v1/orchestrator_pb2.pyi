@@ -143,8 +143,12 @@ class Progress(_message.Message):
     SPEND_FIELD_NUMBER: _builtins.int
     LOOKS_DONE_FIELD_NUMBER: _builtins.int
     LOOKS_TOTAL_FIELD_NUMBER: _builtins.int
+    STAGE_DONE_FIELD_NUMBER: _builtins.int
+    STAGE_TOTAL_FIELD_NUMBER: _builtins.int
     stage: _builtins.str
-    """`planning`, `describing`, `generating`, `grading`, `scoring`, `analysing`, `reporting`, `done`."""
+    """`planning`; where arms are made: `reading`, `rewriting`, `training`, `choosing`; `describing`, `generating`, `grading`,
+    `scoring`, `analysing`, `reporting`, `done`.
+    """
     responses_done: _builtins.int
     """Replies there are, of those that may be needed."""
     responses_total: _builtins.int
@@ -159,6 +163,9 @@ class Progress(_message.Message):
     looks_done: _builtins.int
     """Looks taken of those planned."""
     looks_total: _builtins.int
+    stage_done: _builtins.int
+    """While arms are made: what the stage has done of what it has to do (conversations, replies, steps, prompts)."""
+    stage_total: _builtins.int
     def __init__(
         self,
         *,
@@ -173,10 +180,12 @@ class Progress(_message.Message):
         spend: _builtins.float | None = ...,
         looks_done: _builtins.int = ...,
         looks_total: _builtins.int = ...,
+        stage_done: _builtins.int = ...,
+        stage_total: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_spend", b"_spend", "spend", b"spend"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_spend", b"_spend", "completion_tokens", b"completion_tokens", "failed", b"failed", "graded", b"graded", "looks_done", b"looks_done", "looks_total", b"looks_total", "prompt_tokens", b"prompt_tokens", "responses_done", b"responses_done", "responses_total", b"responses_total", "reused", b"reused", "spend", b"spend", "stage", b"stage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_spend", b"_spend", "completion_tokens", b"completion_tokens", "failed", b"failed", "graded", b"graded", "looks_done", b"looks_done", "looks_total", b"looks_total", "prompt_tokens", b"prompt_tokens", "responses_done", b"responses_done", "responses_total", b"responses_total", "reused", b"reused", "spend", b"spend", "stage", b"stage", "stage_done", b"stage_done", "stage_total", b"stage_total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__spend: _TypeAlias = _typing.Literal["spend"]  # noqa: Y015
     _WhichOneofArgType__spend: _TypeAlias = _typing.Literal["_spend", b"_spend"]  # noqa: Y015

@@ -1,0 +1,1 @@
+"""Makes training targets: classifies conversations and rewrites replies into a style, each with a certificate."""

@@ -1,0 +1,1 @@
+"""Pure rewriting rules: reading conversations, categories, styles, certificate."""

@@ -1,0 +1,1 @@
+"""Fine-tunes causal language models with LoRA, with checkpoints, progress and resume."""

@@ -1,0 +1,1 @@
+"""Pure training rules: recipes, schedules, spans, preflight."""
