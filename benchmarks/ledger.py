@@ -167,9 +167,11 @@ def _write_as_runs_do(ledger: Any, rows: Iterator[tuple[Values, Values]]) -> dic
 
 async def resume(folder: Path, responses: int) -> dict[str, Any]:
     """What the same command does after the crash, by the orchestrator's own code."""
+    from chassis.collection import collect_rarely
     from services.orchestrator.service.run import execute, looks
 
     del responses
+    collect_rarely()  # as every process of the product does
     start = time.perf_counter()
     world = _world(folder)
     watch = Watch()

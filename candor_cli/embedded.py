@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chassis.clients import Target
+from chassis.collection import collect_rarely
 from chassis.egress import Egress
 from chassis.logs import configure
 from chassis.running import running
@@ -63,6 +64,7 @@ async def suite(
         CandorError: LEDGER_LOCKED when another command uses the state; INVALID_REQUEST when a port is taken.
     """
     configure("console", log_level)
+    collect_rarely()
     wanted = SERVICES if "orchestrator" in only else tuple(name for name in SERVICES if name in only)
     found = Suite(token or secrets.token_urlsafe(32))
     async with AsyncExitStack() as stack:

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from pydantic import ValidationError
 
+from chassis.collection import collect_rarely
 from chassis.errors import CandorError, ExitCode
 from chassis.logs import configure
 from chassis.serving import Service, serve_until_signal
@@ -28,6 +29,7 @@ def run_service(settings_type: type[Settings], build: Callable[[Settings], Servi
             sys.stderr.write(f"{name.rstrip('_')}: {problem['msg']}\n")
         return ExitCode.BAD_DOCUMENT
     configure(settings.log_format, settings.log_level)
+    collect_rarely()
 
     async def main() -> None:
         # Built on the loop that serves: gRPC channels belong to the loop they are opened on.

@@ -142,7 +142,7 @@ def _sqlite_connect(busy_seconds: float, connection: Any, _record: object) -> No
     cursor.execute(f"PRAGMA busy_timeout={round(busy_seconds * 1000)}")
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.execute("PRAGMA synchronous=NORMAL")
-    cursor.execute("PRAGMA cache_size=-65536")
+    cursor.execute("PRAGMA cache_size=-200000")
     cursor.close()
 
 
