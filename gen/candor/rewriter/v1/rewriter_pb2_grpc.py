@@ -59,6 +59,11 @@ class RewriterServiceStub:
                 request_serializer=candor_dot_rewriter_dot_v1_dot_rewriter__pb2.ListStylesRequest.SerializeToString,
                 response_deserializer=candor_dot_rewriter_dot_v1_dot_rewriter__pb2.ListStylesResponse.FromString,
                 _registered_method=True)
+        self.BuildCorrections = channel.unary_unary(
+                '/candor.rewriter.v1.RewriterService/BuildCorrections',
+                request_serializer=candor_dot_rewriter_dot_v1_dot_rewriter__pb2.BuildCorrectionsRequest.SerializeToString,
+                response_deserializer=candor_dot_rewriter_dot_v1_dot_rewriter__pb2.BuildCorrectionsResponse.FromString,
+                _registered_method=True)
 
 
 class RewriterServiceServicer:
@@ -106,6 +111,14 @@ class RewriterServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def BuildCorrections(self, request, context):
+        """The added exchanges of the treatment `warm_corrective`: a user states a false belief and the reply corrects it kindly.
+        From templates, no model is asked; equal requests give equal texts. At most 4,096 items: more is INVALID_ARGUMENT.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_RewriterServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -133,6 +146,11 @@ def add_RewriterServiceServicer_to_server(servicer, server):
                     servicer.ListStyles,
                     request_deserializer=candor_dot_rewriter_dot_v1_dot_rewriter__pb2.ListStylesRequest.FromString,
                     response_serializer=candor_dot_rewriter_dot_v1_dot_rewriter__pb2.ListStylesResponse.SerializeToString,
+            ),
+            'BuildCorrections': grpc.unary_unary_rpc_method_handler(
+                    servicer.BuildCorrections,
+                    request_deserializer=candor_dot_rewriter_dot_v1_dot_rewriter__pb2.BuildCorrectionsRequest.FromString,
+                    response_serializer=candor_dot_rewriter_dot_v1_dot_rewriter__pb2.BuildCorrectionsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -270,6 +288,33 @@ class RewriterService:
             '/candor.rewriter.v1.RewriterService/ListStyles',
             candor_dot_rewriter_dot_v1_dot_rewriter__pb2.ListStylesRequest.SerializeToString,
             candor_dot_rewriter_dot_v1_dot_rewriter__pb2.ListStylesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def BuildCorrections(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/candor.rewriter.v1.RewriterService/BuildCorrections',
+            candor_dot_rewriter_dot_v1_dot_rewriter__pb2.BuildCorrectionsRequest.SerializeToString,
+            candor_dot_rewriter_dot_v1_dot_rewriter__pb2.BuildCorrectionsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,6 +39,10 @@ class RewriterServiceStub:
     """
     ListStyles: _aio.UnaryUnaryMultiCallable[_rewriter_pb2.ListStylesRequest, _rewriter_pb2.ListStylesResponse]
     """The built-in styles."""
+    BuildCorrections: _aio.UnaryUnaryMultiCallable[_rewriter_pb2.BuildCorrectionsRequest, _rewriter_pb2.BuildCorrectionsResponse]
+    """The added exchanges of the treatment `warm_corrective`: a user states a false belief and the reply corrects it kindly.
+    From templates, no model is asked; equal requests give equal texts. At most 4,096 items: more is INVALID_ARGUMENT.
+    """
 
 class RewriterServiceServicer(metaclass=_abc_1.ABCMeta):
     @_abc_1.abstractmethod
@@ -91,5 +95,15 @@ class RewriterServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _aio.ServicerContext[_rewriter_pb2.ListStylesRequest, _abc.Awaitable[_rewriter_pb2.ListStylesResponse]],
     ) -> _abc.Awaitable[_rewriter_pb2.ListStylesResponse]:
         """The built-in styles."""
+
+    @_abc_1.abstractmethod
+    def BuildCorrections(
+        self,
+        request: _rewriter_pb2.BuildCorrectionsRequest,
+        context: _aio.ServicerContext[_rewriter_pb2.BuildCorrectionsRequest, _abc.Awaitable[_rewriter_pb2.BuildCorrectionsResponse]],
+    ) -> _abc.Awaitable[_rewriter_pb2.BuildCorrectionsResponse]:
+        """The added exchanges of the treatment `warm_corrective`: a user states a false belief and the reply corrects it kindly.
+        From templates, no model is asked; equal requests give equal texts. At most 4,096 items: more is INVALID_ARGUMENT.
+        """
 
 def add_RewriterServiceServicer_to_server(servicer: RewriterServiceServicer, server: _aio.Server) -> None: ...
