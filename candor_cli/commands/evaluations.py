@@ -60,11 +60,17 @@ def list_evaluations(
             identifier(found.name),
             found.create_time.ToDatetime().strftime("%Y-%m-%d %H:%M"),
             plain(found.spec.name),
-            found.state,
+            _state(found, remote),
             found.verdict,
             f"{found.progress.responses_done:,} of {found.progress.responses_total:,}",
         )
     Console().print(table)
+
+
+def _state(evaluation: orchestrator_pb2.Evaluation, remote: Remote) -> str:
+    """Whoever lists a state folder by itself holds its lock, so nothing runs there: what has no end was broken off."""
+    broken_off = not remote.target and evaluation.state in {"PENDING", "RUNNING"}
+    return "INTERRUPTED (give its document again)" if broken_off else evaluation.state
 
 
 @app.command("get")

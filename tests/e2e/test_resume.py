@@ -76,6 +76,7 @@ def test_kill_9_at_random_moments(
         assert tools.finish(process).code == -signal.SIGKILL
     old = [call for arm in arms.values() for call in arm.calls if 0 < call.answered_monotonic < moments[0] - 1.0]
     assert len(old) > 2, "the first kill came late enough to prove something"
+    assert "INTERRUPTED" in workshop.run("evaluations", "list").out, "nobody is told that it still runs"
     outcome = workshop.evaluate(document)
     assert outcome.code == code, outcome.said
     assert comparable(workshop.verdict(document)) == comparable(expected)
