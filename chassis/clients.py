@@ -70,7 +70,7 @@ def connect(target: Target, *, max_message_bytes: int = 16 * 2**20) -> grpc.aio.
         # Loopback and cluster addresses never go through an HTTP proxy.
         ("grpc.enable_http_proxy", 0),
     ]
-    interceptors = [kind(target.token) for kind in (_UnaryUnary, _UnaryStream, _StreamUnary)]
+    interceptors = [kind(target.token) for kind in (_UnaryUnary, _UnaryStream, _StreamUnary, _StreamStream)]
     if target.tls_ca is None:
         return grpc.aio.insecure_channel(target.address, options=options, interceptors=interceptors)
     credentials = grpc.ssl_channel_credentials(target.tls_ca, target.tls_key, target.tls_cert)
@@ -123,6 +123,13 @@ class _UnaryStream(_CallMetadata, grpc.aio.UnaryStreamClientInterceptor):
 
 class _StreamUnary(_CallMetadata, grpc.aio.StreamUnaryClientInterceptor):
     async def intercept_stream_unary(
+        self, continuation: Callable[..., Any], details: Any, request_iterator: Any
+    ) -> Any:
+        return await continuation(self._with_metadata(details), request_iterator)
+
+
+class _StreamStream(_CallMetadata, grpc.aio.StreamStreamClientInterceptor):
+    async def intercept_stream_stream(
         self, continuation: Callable[..., Any], details: Any, request_iterator: Any
     ) -> Any:
         return await continuation(self._with_metadata(details), request_iterator)
