@@ -10,6 +10,7 @@ from services.orchestrator.domain.analysis.effects import (
     relative_changes,
     statement_ranges,
 )
+from services.orchestrator.domain.analysis.ibrahim2026.profile import study_of_pairs
 from services.orchestrator.domain.analysis.marginal import effects, length_shares
 from services.orchestrator.domain.analysis.result import Comparison
 from services.orchestrator.domain.analysis.tables import rate_rows
@@ -53,6 +54,7 @@ def compare(name: str, treated: str, reference: str, table: PairTable, confidenc
         length=mean_rows(cuts, "length", confidence),
         length_shares=length_shares(cuts),
         statements=statement_ranges(cuts),
+        study=study_of_pairs(table, treated),
         notes=_notes(cuts, bool(rows)),
     )
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from services.orchestrator.domain.analysis.ibrahim2026.result import Study
+
 # Names of the marginals in `task`, `context` and `belief` of a row.
 OVERALL = "overall"
 ALL = "all"
@@ -283,6 +285,7 @@ class Comparison:
         length: Reply length.
         length_shares: Its share in the effect.
         statements: Leave-one-statement-out ranges.
+        study: The contrast in the study's own form.
         notes: What a reader should know.
     """
 
@@ -307,6 +310,7 @@ class Comparison:
     length: tuple[MeanRow, ...] = ()
     length_shares: tuple[LengthShare, ...] = ()
     statements: tuple[StatementRange, ...] = ()
+    study: Study | None = None
     notes: tuple[str, ...] = ()
 
     def row(self, task: str = OVERALL, context: str = ALL, belief: str = ALL, metric: str = "error") -> Row | None:
