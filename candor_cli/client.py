@@ -49,6 +49,20 @@ class Orchestrator:
                 task.name = task.name or path.stem
                 task.path = ""
 
+    async def upload_conversations(self, spec: evaluation_pb2.EvaluationSpec) -> None:
+        """Upload the files that arms are made from, each once, and name them by digest: for an orchestrator elsewhere."""
+        stored: dict[str, str] = {}
+        for name, arm in sorted(spec.arms.items()):
+            source = arm.sft.conversations if arm.WhichOneof("source") == "sft" else None
+            if source is None or not source.path:
+                continue
+            if source.path not in stored:
+                try:
+                    stored[source.path] = await self.upload(Path(source.path))
+                except CandorError as error:
+                    raise _about(error, f"arms.{name}.sft.conversations.path") from error
+            source.dataset, source.path = stored[source.path], ""
+
     async def upload(self, path: Path) -> str:
         """Store a file under its digest; returns the digest."""
         info = _info(path)

@@ -134,3 +134,107 @@ def test_an_error_of_the_orchestrator_gets_its_line(read: Callable[[str], Docume
     document = read(GOOD)
     located = document.located(invalid("bad", [FieldViolation("arms.v2.endpoint.base_url", "is no URL")]))
     assert located.violations[0].field == "arms.v2.endpoint.base_url (line 3)"
+
+
+SFT = """\
+arms:
+  base: {checkpoint: {path: model, adapter: tuned}}
+  warm:
+    sft:
+      base: base
+      style_file: styles/caring.yaml
+      conversations: {path: talks.jsonl}
+baseline: base
+"""
+STYLE = "direction: warmer\nopenings:\n  - Dear friend,\nreplacements: {yes: of course}\n"
+
+
+@pytest.fixture
+def arms_folder(tmp_path: Path) -> Path:
+    (tmp_path / "styles").mkdir()
+    (tmp_path / "styles" / "caring.yaml").write_text(STYLE)
+    (tmp_path / "talks.jsonl").write_text("{}\n")
+    return tmp_path
+
+
+def test_a_style_file_is_sent_as_the_style_and_paths_become_absolute(
+    arms_folder: Path, read: Callable[[str], Document]
+) -> None:
+    document = read(SFT)
+    recipe = document.spec.arms["warm"].sft
+    assert document.makes_arms
+    assert not recipe.style_file
+    assert recipe.style_definition.name == "caring"
+    assert recipe.style_definition.direction == "warmer"
+    assert list(recipe.style_definition.openings) == ["Dear friend,"]
+    assert dict(recipe.style_definition.replacements) == {"yes": "of course"}
+    assert recipe.conversations.path == str(arms_folder / "talks.jsonl")
+    base = document.spec.arms["base"].checkpoint
+    assert (base.path, base.adapter) == (str(arms_folder / "model"), str(arms_folder / "tuned"))
+
+
+def test_a_document_without_recipes_makes_no_arms(read: Callable[[str], Document]) -> None:
+    assert not read(GOOD).makes_arms
+
+
+@pytest.mark.parametrize(
+    ("style", "says"),
+    [
+        ("openings: Dear friend\n", "line 1: openings must be a list"),
+        ("name: x\nopening: [a]\n", "line 2: opening is not a field; did you mean openings?"),
+        ("name: [\n", "not valid YAML"),
+        ("", "must be a mapping with fields such as name"),
+    ],
+)
+def test_a_bad_style_file_is_named_with_both_lines(
+    arms_folder: Path, read: Callable[[str], Document], style: str, says: str
+) -> None:
+    (arms_folder / "styles" / "caring.yaml").write_text(style)
+    [violation] = refusal(read, SFT).violations
+    assert violation.field == "arms.warm.sft.style_file (line 6)"
+    assert "caring.yaml" in violation.description
+    assert says in violation.description
+
+
+def test_a_style_file_beside_another_style_is_refused(arms_folder: Path, read: Callable[[str], Document]) -> None:
+    assert (arms_folder / "talks.jsonl").exists()
+    [violation] = refusal(read, SFT.replace("base: base\n", "base: base\n      style: warm\n", 1)).violations
+    assert "cannot stand beside style" in violation.description
+
+
+@pytest.mark.parametrize(("name", "says"), [("gone.jsonl", "does not exist"), ("styles", "is a folder")])
+def test_conversations_that_are_no_file_are_named(
+    arms_folder: Path, read: Callable[[str], Document], name: str, says: str
+) -> None:
+    assert (arms_folder / "styles").is_dir()
+    [violation] = refusal(read, SFT.replace("talks.jsonl", name)).violations
+    assert violation.field == "arms.warm.sft.conversations.path (line 7)"
+    assert says in violation.description
+
+
+@pytest.mark.parametrize(
+    ("field", "line"),
+    [
+        ("arms.warm.sft.style_definition.name", 6),
+        ("arms.warm.sft.conversations.dataset", 7),
+        ("arms.warm.sft.training.epochs", 4),
+        ("arms.warm.sft.base", 5),
+    ],
+)
+def test_an_error_about_a_recipe_gets_the_line_of_what_was_written(
+    arms_folder: Path, read: Callable[[str], Document], field: str, line: int
+) -> None:
+    from chassis.errors import FieldViolation, invalid
+
+    assert (arms_folder / "talks.jsonl").exists()
+    located = read(SFT).located(invalid("bad", [FieldViolation(field, "is wrong")]))
+    assert located.violations[0].field == f"{field} (line {line})"
+
+
+def test_recipes_may_share_fields_through_a_yaml_anchor(arms_folder: Path, read: Callable[[str], Document]) -> None:
+    assert (arms_folder / "talks.jsonl").exists()
+    text = SFT.replace("    sft:\n", "    sft: &recipe\n").replace("style_file: styles/caring.yaml", "style: warm")
+    document = read(text.replace("baseline", "  cold: {sft: {<<: *recipe, style: cold}}\nbaseline"))
+    cold = document.spec.arms["cold"].sft
+    assert (cold.base, cold.style) == ("base", "cold")
+    assert cold.conversations.path == document.spec.arms["warm"].sft.conversations.path
