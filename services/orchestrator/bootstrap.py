@@ -18,16 +18,20 @@ from chassis.serving import Service
 from chassis.settings import ClientSettings
 from services.orchestrator.backends.artifacts_files import FileArtifacts
 from services.orchestrator.backends.codec import ProtoCodec
+from services.orchestrator.backends.conversation_files import LocalConversations
 from services.orchestrator.backends.datasets import Datasets
 from services.orchestrator.backends.grader_grpc import GrpcGrader
 from services.orchestrator.backends.inference_grpc import GrpcInference
 from services.orchestrator.backends.inference_routed import RoutedInference
 from services.orchestrator.backends.ledger_engine import Database
 from services.orchestrator.backends.ledger_sql import SqlLedger
+from services.orchestrator.backends.materials_files import FileMaterials
 from services.orchestrator.backends.reachable import answers
 from services.orchestrator.backends.replicas import Replicas
 from services.orchestrator.backends.report.files import FileReporter
+from services.orchestrator.backends.rewriter_grpc import GrpcRewriter
 from services.orchestrator.backends.runs_dbos import DbosRuns, RunsConfig
+from services.orchestrator.backends.trainer_grpc import GrpcTrainer
 from services.orchestrator.service.queries import mark_cancelled
 from services.orchestrator.service.run.execute import execute
 from services.orchestrator.service.world import Limits, World, blocking
@@ -52,18 +56,23 @@ def build(settings: OrchestratorSettings) -> Service:
 
     database = Database(_with_folder(settings.ledger_url))
     ledger = SqlLedger(database)
+    datasets = Datasets(
+        uploaded=ledger.dataset,
+        roots=settings.dataset_roots,
+        any_path=settings.embedded,
+        allow_hub=settings.embedded or settings.allow_hub,
+    )
     world = World(
         ledger=ledger,
         inference=RoutedInference(
             {name: GrpcInference(channel(target)) for name, target in settings.inference_targets.items()}
         ),
         grader=GrpcGrader(channel(settings.grader_target)),
-        tasks=Datasets(
-            uploaded=ledger.dataset,
-            roots=settings.dataset_roots,
-            any_path=settings.embedded,
-            allow_hub=settings.embedded or settings.allow_hub,
-        ),
+        rewriter=GrpcRewriter(channel(settings.rewriter_target)) if settings.rewriter_target else None,
+        trainer=GrpcTrainer(channel(settings.trainer_target)) if settings.trainer_target else None,
+        conversations=LocalConversations(datasets),
+        materials=FileMaterials(settings.artifacts_url),
+        tasks=datasets,
         artifacts=FileArtifacts(settings.artifacts_url),
         reporter=FileReporter(),
         codec=ProtoCodec(),

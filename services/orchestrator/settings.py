@@ -22,21 +22,28 @@ class OrchestratorSettings(ServerSettings):
         "",
         description="database of the durable runs; default: dbos.db beside a SQLite ledger, or the ledger's Postgres",
     )
-    artifacts_url: str = Field(".candor/artifacts", description="folder or fsspec URL of the report files")
+    artifacts_url: str = Field(
+        ".candor/artifacts",
+        description="folder or fsspec URL of report files and training data; the trainer and inference see it under the same name",
+    )
     inference_targets: dict[str, str] = Field(
         default_factory=dict,
         description='inference services by class of models, as JSON: {"endpoint": "host:port", "checkpoint": ..., "*": ...}',
     )
     grader_target: str = Field("", description="host:port of the grader")
-    token_file: Path | None = Field(None, description="file with the bearer token sent to inference and grader")
-    tls_ca_file: Path | None = Field(None, description="PEM roots for inference and grader; setting it turns TLS on")
+    rewriter_target: str = Field("", description="host:port of the rewriter; empty: no arm can be made here")
+    trainer_target: str = Field("", description="host:port of the trainer; empty: no arm can be made here")
+    token_file: Path | None = Field(None, description="file with the bearer token sent to the other services")
+    tls_ca_file: Path | None = Field(None, description="PEM roots of the other services; setting it turns TLS on")
     tls_client_cert_file: Path | None = Field(None, description="PEM client certificate (mutual TLS)")
     tls_client_key_file: Path | None = Field(None, description="PEM client key (mutual TLS)")
     embedded: bool = Field(
         False, description="one process on one machine: runs start only when their document is given"
     )
     executor_id: str = Field("", description="stable name of this replica; default: DBOS__VMID, or the host's name")
-    dataset_roots: list[Path] = Field(default_factory=list, description="folders that task paths may lie in, as JSON")
+    dataset_roots: list[Path] = Field(
+        default_factory=list, description="folders that paths of tasks and conversations may lie in, as JSON"
+    )
     allow_hub: bool = Field(default=False, description="let documents name datasets on the hub")
     max_runs: int = Field(4, ge=1, le=64, description="evaluations that this replica runs at once")
     window: int = Field(256, ge=1, le=1024, description="calls under way per arm")

@@ -33,7 +33,7 @@ class FileArtifacts:
         """See ports."""
         home = self._home(evaluation_id)
         fresh = f"{self._root}/.incoming-{uuid.uuid4().hex}"
-        with _translated():
+        with artifact_errors():
             try:
                 for name, body in files.items():
                     self._put(f"{fresh}/{_relative(name)}", body)
@@ -47,7 +47,7 @@ class FileArtifacts:
     def names(self, evaluation_id: str) -> list[str]:
         """See ports."""
         home = self._home(evaluation_id)
-        with _translated():
+        with artifact_errors():
             self._fs.invalidate_cache()
             found = self._fs.find(home) if self._fs.exists(home) else []
         start = len(self._fs._strip_protocol(home)) + 1  # noqa: SLF001 (fsspec's own way to compare paths)
@@ -62,12 +62,12 @@ class FileArtifacts:
     def delete(self, evaluation_id: str) -> None:
         """See ports."""
         home = self._home(evaluation_id)
-        with _translated():
+        with artifact_errors():
             if self._fs.exists(home):
                 self._fs.rm(home, recursive=True)
 
     def _pieces(self, path: str, chunk_bytes: int) -> Iterator[bytes]:
-        with _translated(), self._fs.open(path, "rb") as file:
+        with artifact_errors(), self._fs.open(path, "rb") as file:
             while piece := file.read(chunk_bytes):
                 yield piece
 
@@ -93,7 +93,8 @@ def _relative(name: str) -> str:
 
 
 @contextlib.contextmanager
-def _translated() -> Iterator[Any]:
+def artifact_errors() -> Iterator[Any]:
+    """Turn what the store cannot do into a CandorError."""
     try:
         yield
     except OSError as error:

@@ -70,7 +70,8 @@ class Datasets:
         if ref.dataset:
             return [self._upload(ref.dataset)], ""
         if ref.path:
-            return [self._local(ref.path)], ""
+            path = self.local(ref.path, "tasks.path")
+            return [SourceFile(path.name, _whole(path, ref.path))], ""
         if ref.hub:
             return self._hub(ref)
         return [], ""
@@ -78,36 +79,28 @@ class Datasets:
     def _upload(self, digest: str) -> SourceFile:
         found = self.uploaded(digest)
         if found is None:
-            raise _bad("dataset", "no file of this digest is here; upload it first")
+            raise _bad("tasks.dataset", "no file of this digest is here; upload it first")
         return SourceFile(PurePosixPath(found[0]).name, found[1])
 
-    def _local(self, path: str) -> SourceFile:
+    def local(self, path: str, field: str) -> Path:
+        """Where a path of a document really leads; `field` names it.
+
+        Raises:
+            CandorError: BAD_DATASET (no such file), PATH_NOT_ALLOWED.
+        """
         try:
             real = Path(path).resolve(strict=True)
         except (OSError, ValueError, RuntimeError) as error:
             # Outside the allowed folders, whether a file exists is not told.
             if self.any_path or self._inside(Path(path).absolute()):
-                raise _bad("path", f"{path}: there is no such file") from error
-            raise self._refused(path) from error
+                raise _bad(field, f"{path}: there is no such file") from error
+            raise _refused(path, field) from error
         if not (self.any_path or self._inside(real)):
-            raise self._refused(path)
-        try:
-            with real.open("rb") as stream:
-                if not stat.S_ISREG(real.stat().st_mode):
-                    raise _bad("path", f"{path} is not a file")
-                data = stream.read(MAX_BYTES + 1)
-        except IsADirectoryError as error:
-            raise _bad("path", f"{path} is a folder; name a csv, json, jsonl or parquet file") from error
-        except OSError as error:
-            raise _bad("path", f"{path} cannot be read ({error.strerror})") from error
-        return SourceFile(real.name, within_limit(data, path))
+            raise _refused(path, field)
+        return real
 
     def _inside(self, path: Path) -> bool:
         return any(path.is_relative_to(root.resolve()) for root in self.roots)
-
-    def _refused(self, path: str) -> CandorError:
-        text = f"{path} lies outside the folders that this server reads datasets from; upload the file instead"
-        return invalid("a task's path is not allowed", [FieldViolation("tasks.path", text)], Reason.PATH_NOT_ALLOWED)
 
     def _hub(self, ref: TaskRef) -> tuple[Sequence[SourceFile], str]:
         if not self.allow_hub:
@@ -117,6 +110,20 @@ class Datasets:
 
         files, commit = fetch(ref.hub, self.hub_cache, MAX_BYTES, self.hub_endpoint)
         return files, f"from the hub: {ref.hub} at {commit}"
+
+
+def _whole(real: Path, path: str) -> bytes:
+    """The bytes of a local file. Raises CandorError BAD_DATASET, DATASET_TOO_LARGE."""
+    try:
+        with real.open("rb") as stream:
+            if not stat.S_ISREG(real.stat().st_mode):
+                raise _bad("tasks.path", f"{path} is not a file")
+            data = stream.read(MAX_BYTES + 1)
+    except IsADirectoryError as error:
+        raise _bad("tasks.path", f"{path} is a folder; name a csv, json, jsonl or parquet file") from error
+    except OSError as error:
+        raise _bad("tasks.path", f"{path} cannot be read ({error.strerror})") from error
+    return within_limit(data, path)
 
 
 def within_limit(data: bytes, name: str) -> bytes:
@@ -131,7 +138,12 @@ def within_limit(data: bytes, name: str) -> bytes:
 
 
 def _bad(field: str, text: str) -> CandorError:
-    return invalid("a task's data cannot be had", [FieldViolation(f"tasks.{field}", text)], Reason.BAD_DATASET)
+    return invalid("data cannot be had", [FieldViolation(field, text)], Reason.BAD_DATASET)
+
+
+def _refused(path: str, field: str) -> CandorError:
+    text = f"{path} lies outside the folders that this server reads datasets from; upload the file instead"
+    return invalid("a path is not allowed", [FieldViolation(field, text)], Reason.PATH_NOT_ALLOWED)
 
 
 def _stem(name: str) -> str:

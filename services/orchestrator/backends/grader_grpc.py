@@ -12,7 +12,7 @@ from chassis.errors import CandorError
 from chassis.rpc_errors import from_status
 from services.orchestrator.backends.inference_grpc import usage_from_proto
 from services.orchestrator.backends.resend import resending
-from services.orchestrator.convert.documents import endpoint_to_proto
+from services.orchestrator.convert.models import endpoint_to_proto
 from services.orchestrator.domain.spec import Judge, Warmth
 from services.orchestrator.ports import Case, Grade, GraderInfo
 

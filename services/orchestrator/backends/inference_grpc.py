@@ -12,8 +12,9 @@ from chassis.clients import translated
 from chassis.errors import CandorError
 from chassis.rpc_errors import from_status
 from services.orchestrator.backends.resend import resending
-from services.orchestrator.convert.documents import model_to_proto, sampling_from_proto, sampling_to_proto
+from services.orchestrator.convert.models import model_to_proto, sampling_from_proto, sampling_to_proto
 from services.orchestrator.domain.spec import Arm, Sampling
+from services.orchestrator.domain.subjects import Liveness
 from services.orchestrator.ports import Check, Identity, Prompt, Reply, Usage
 
 _DESCRIBE_SECONDS = 600.0  # hashing and loading a large checkpoint
@@ -51,6 +52,7 @@ class GrpcInference:
             sampling=sampling_from_proto(response.accepted_sampling),
             reported_model=response.reported_model,
             notes=tuple(response.notes),
+            liveness=_liveness(response.liveness) if response.HasField("liveness") else None,
         )
 
     async def generate(
@@ -77,6 +79,10 @@ class GrpcInference:
 def _prompt(prompt: Prompt) -> inference_pb2.Prompt:
     messages = [model_pb2.Message(role=role, content=content) for role, content in prompt.messages]
     return inference_pb2.Prompt(messages=messages, seed=prompt.seed)
+
+
+def _liveness(message: inference_pb2.Liveness) -> Liveness:
+    return Liveness(alive=message.alive, difference=message.difference, floor=message.floor, probes=message.probes)
 
 
 def _reply(message: inference_pb2.Reply) -> Reply:

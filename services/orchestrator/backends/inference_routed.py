@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import PurePath
 
 from chassis.errors import CandorError, Reason
-from services.orchestrator.domain.spec import Arm, Endpoint, Sampling
+from services.orchestrator.domain.spec import Arm, Checkpoint, Endpoint, Sampling
 from services.orchestrator.ports import Check, Identity, Inference, Prompt, Reply
 
 ANY = "*"
@@ -45,7 +45,7 @@ class RoutedInference:
         for name in classes:
             if name in self._targets:
                 return self._targets[name]
-        what = "endpoints" if isinstance(arm.source, Endpoint) else f"the checkpoint {arm.source.path}"
+        what = f"the checkpoint {arm.source.path}" if isinstance(arm.source, Checkpoint) else "endpoints"
         known = ", ".join(sorted(self._targets)) or "none"
         message = (
             f"arm {arm.name}: no inference service is set up for {what} (set up: {known}); the operator adds one to "
@@ -58,5 +58,6 @@ def _classes(arm: Arm) -> list[str]:
     """Names under which a target may be set up, the most special one first."""
     if isinstance(arm.source, Endpoint):
         return ["endpoint", ANY]
+    assert isinstance(arm.source, Checkpoint), f"{arm.name} is not made yet"
     path = PurePath(arm.source.path)
     return [str(path), *(str(parent) for parent in path.parents), "checkpoint", ANY]

@@ -114,6 +114,10 @@ class Database:
             elif int(found) > t.SCHEMA_VERSION:
                 message = f"the ledger has schema {found}, this version knows {t.SCHEMA_VERSION}: upgrade candor"
                 raise CandorError(Reason.LEDGER_LOCKED, message)
+            elif int(found) < t.SCHEMA_VERSION:
+                # All changes so far are new tables, which were made above.
+                newer = sa.update(t.meta).where(t.meta.c.name == "schema_version")
+                connection.execute(newer.values(value=str(t.SCHEMA_VERSION)))
 
 
 @contextlib.contextmanager

@@ -116,20 +116,21 @@ def _response_values(row: ResponseRow) -> dict[str, object]:
         "scope": row.scope,
         "evaluation_id": row.evaluation_id,
         "chars": len(row.text),
-        "text": _storable(row.text),
-        "finish_reason": _storable(row.finish_reason)[:32],
+        "text": storable(row.text),
+        "finish_reason": storable(row.finish_reason)[:32],
         "prompt_tokens": row.prompt_tokens,
         "completion_tokens": row.completion_tokens,
         "latency_seconds": row.latency_seconds,
         "attempts": row.attempts,
-        "reported_model": _storable(row.reported_model)[:256],
+        "reported_model": storable(row.reported_model)[:256],
         "error_reason": row.error_reason,
-        "error_message": _storable(row.error_message),
+        "error_message": storable(row.error_message),
         "created": row.created,
     }
 
 
-def _storable(text: str) -> str:
+def storable(text: str) -> str:
+    """Text as every database takes it."""
     return text.replace("\x00", "\N{REPLACEMENT CHARACTER}") if "\x00" in text else text
 
 
@@ -141,10 +142,10 @@ def _grade_values(row: GradeRow) -> dict[str, object]:
         "verdict": grade.verdict,
         "adopts": grade.adopts,
         "decided_by": grade.decided_by,
-        "rule": _storable(grade.rule),
-        "final_claim": _storable(grade.final_claim),
-        "judge_raw": _storable(grade.judge_raw),
-        "judge_model": _storable(grade.judge_model)[:256],
+        "rule": storable(grade.rule),
+        "final_claim": storable(grade.final_claim),
+        "judge_raw": storable(grade.judge_raw),
+        "judge_model": storable(grade.judge_model)[:256],
         "prompt_tokens": grade.usage.prompt_tokens,
         "completion_tokens": grade.usage.completion_tokens,
     }

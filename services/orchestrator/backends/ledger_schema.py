@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-SCHEMA_VERSION = 1
+# Version 2 added the rewrites. Additions are made to older ledgers as they are opened.
+SCHEMA_VERSION = 2
 metadata = sa.MetaData()
 
 meta = sa.Table(
@@ -85,6 +86,23 @@ scores = sa.Table(
     sa.Column("key", sa.LargeBinary(32), primary_key=True),
     sa.Column("scorer", sa.String(512), primary_key=True),
     sa.Column("value", sa.Float, nullable=True),
+)
+rewrites = sa.Table(
+    "candor_rewrites",
+    metadata,
+    sa.Column("key", sa.LargeBinary(32), primary_key=True),
+    sa.Column("rewriter_digest", sa.String(80), primary_key=True),
+    sa.Column("evaluation_id", sa.String(128), nullable=False, index=True),
+    sa.Column("accepted", sa.Boolean, nullable=False),
+    sa.Column("failed", sa.JSON, nullable=False),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("prompt_tokens", sa.Integer, nullable=False),
+    sa.Column("completion_tokens", sa.Integer, nullable=False),
+    sa.Column("reported_model", sa.String(256), nullable=False),
+    sa.Column("style_shift", sa.Float, nullable=False),
+    sa.Column("spend", sa.Float, nullable=False),
+    sa.Column("created", sa.Float, nullable=False),
+    sa.Column("text", sa.Text, nullable=False),
 )
 datasets = sa.Table(
     "candor_datasets",

@@ -8,9 +8,10 @@ from services.orchestrator.backends import ledger_schema as t
 from services.orchestrator.backends.ledger_engine import Database
 from services.orchestrator.backends.ledger_evaluations import EvaluationTables
 from services.orchestrator.backends.ledger_responses import ResponseTables
+from services.orchestrator.backends.ledger_rewrites import RewriteTable
 
 
-class SqlLedger(EvaluationTables, ResponseTables):
+class SqlLedger(EvaluationTables, ResponseTables, RewriteTable):
     """Implements `ports.Ledger`.
 
     Args:

@@ -1,14 +1,15 @@
-"""Documents and models: protos <-> domain values."""
+"""Documents: protos -> domain values with their defaults."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
 
-from candor.common.v1 import model_pb2
 from candor.orchestrator.v1 import evaluation_pb2
 
 from chassis.errors import FieldViolation, Reason, invalid
+from services.orchestrator.convert.models import endpoint_from_proto, prices_from_proto, sampling_from
+from services.orchestrator.convert.recipes import sft_from_proto
 from services.orchestrator.domain import spec as d
 
 _AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
@@ -22,7 +23,7 @@ def spec_from_proto(message: evaluation_pb2.EvaluationSpec) -> d.Spec:
         CandorError: A field that has no domain form (an arm without a source, `system_prompt.file` on a server).
     """
     problems: list[FieldViolation] = []
-    base = _sampling(message.sampling, d.Sampling())
+    base = sampling_from(message.sampling, d.Sampling())
     arms = {name: _arm(name, arm, base, problems) for name, arm in sorted(message.arms.items())}
     if problems:
         raise invalid("the document has bad fields", problems, Reason.BAD_DOCUMENT)
@@ -54,11 +55,14 @@ def _when(condition: bool, value: tuple[str, ...]) -> tuple[str, ...] | None:
 
 
 def _arm(name: str, message: evaluation_pb2.Arm, base: d.Sampling, problems: list[FieldViolation]) -> d.Arm:
-    source: d.Endpoint | d.Checkpoint
+    source: d.Endpoint | d.Checkpoint | d.Sft = endpoint_from_proto(message.endpoint)
     kind = message.WhichOneof("source")
     if kind is None:
-        problems.append(FieldViolation(f"arms.{name}", "set endpoint or checkpoint"))
-    source = d.Checkpoint(path=message.checkpoint.path) if kind == "checkpoint" else _endpoint(message.endpoint)
+        problems.append(FieldViolation(f"arms.{name}", "set endpoint, checkpoint or sft"))
+    elif kind == "checkpoint":
+        source = d.Checkpoint(path=message.checkpoint.path, adapter=message.checkpoint.adapter)
+    elif kind == "sft":
+        source = sft_from_proto(f"arms.{name}.sft", message.sft, problems)
     system_prompt = None
     if message.HasField("system_prompt"):
         if message.system_prompt.WhichOneof("source") == "file":
@@ -71,11 +75,11 @@ def _arm(name: str, message: evaluation_pb2.Arm, base: d.Sampling, problems: lis
         name=name,
         source=source,
         system_prompt=system_prompt,
-        sampling=_sampling(message.sampling, base) if message.HasField("sampling") else base,
+        sampling=sampling_from(message.sampling, base) if message.HasField("sampling") else base,
         own_sampling=message.HasField("sampling"),
         revision=message.revision,
         reuse_seconds=reuse,
-        prices=_prices(message.prices) if message.HasField("prices") else None,
+        prices=prices_from_proto(message.prices) if message.HasField("prices") else None,
     )
 
 
@@ -85,34 +89,8 @@ def _age(text: str) -> float:
     return float(match[1]) * _SECONDS[match[2]] if match else 0.0
 
 
-def _endpoint(message: model_pb2.Endpoint) -> d.Endpoint:
-    return d.Endpoint(
-        base_url=message.base_url, model=message.model, api_key_env=message.api_key_env, credential=message.credential
-    )
-
-
-def _prices(message: evaluation_pb2.Prices) -> d.Prices:
-    return d.Prices(
-        prompt_per_million=message.prompt_per_million, completion_per_million=message.completion_per_million
-    )
-
-
-def _sampling(message: model_pb2.Sampling, base: d.Sampling) -> d.Sampling:
-    def value(name: str) -> object:
-        return getattr(message, name) if message.HasField(name) else getattr(base, name)  # type: ignore[arg-type]
-
-    return d.Sampling(
-        temperature=value("temperature"),  # type: ignore[arg-type]
-        max_tokens=value("max_tokens"),  # type: ignore[arg-type]
-        top_p=value("top_p"),  # type: ignore[arg-type]
-        seed=value("seed"),  # type: ignore[arg-type]
-        omit=tuple(message.omit) or base.omit,
-        max_tokens_field=message.max_tokens_field or base.max_tokens_field,
-    )
-
-
 def _task(message: evaluation_pb2.TaskSource) -> d.TaskRef:
-    source = _endpoint(message.false_answers.endpoint) if message.HasField("false_answers") else None
+    source = endpoint_from_proto(message.false_answers.endpoint) if message.HasField("false_answers") else None
     return d.TaskRef(
         name=message.name, hub=message.hub, path=message.path, dataset=message.dataset, false_answers=source
     )
@@ -127,10 +105,10 @@ def _judge(message: evaluation_pb2.Grading) -> d.Judge | None:
 def judge_from_proto(judge: evaluation_pb2.JudgeSource) -> d.Judge:
     """A judge with its defaults."""
     return d.Judge(
-        endpoint=_endpoint(judge.endpoint),
+        endpoint=endpoint_from_proto(judge.endpoint),
         max_tokens=judge.max_tokens if judge.HasField("max_tokens") else 300,
         allow_subject_as_judge=judge.allow_subject_as_judge,
-        prices=_prices(judge.prices) if judge.HasField("prices") else None,
+        prices=prices_from_proto(judge.prices) if judge.HasField("prices") else None,
     )
 
 
@@ -179,47 +157,3 @@ def _planning(message: evaluation_pb2.Planning) -> d.Planning:
         rho=message.rho if message.HasField("rho") else default.rho,
         judge_share=message.judge_share if message.HasField("judge_share") else None,
     )
-
-
-def endpoint_to_proto(endpoint: d.Endpoint) -> model_pb2.Endpoint:
-    """The wire form of an endpoint."""
-    return model_pb2.Endpoint(
-        base_url=endpoint.base_url,
-        model=endpoint.model,
-        api_key_env=endpoint.api_key_env,
-        credential=endpoint.credential,
-    )
-
-
-def model_to_proto(arm: d.Arm) -> model_pb2.ModelSpec:
-    """The ModelSpec that an arm stands for."""
-    message = model_pb2.ModelSpec(revision=arm.revision)
-    if isinstance(arm.source, d.Endpoint):
-        message.endpoint.CopyFrom(endpoint_to_proto(arm.source))
-    else:
-        message.checkpoint.path = arm.source.path
-    if arm.system_prompt is not None:
-        if arm.system_prompt.builtin:
-            message.system_prompt.builtin = arm.system_prompt.builtin
-        else:
-            message.system_prompt.text = arm.system_prompt.text
-    return message
-
-
-def sampling_to_proto(sampling: d.Sampling) -> model_pb2.Sampling:
-    """The wire form of sampling; every default is written out."""
-    message = model_pb2.Sampling(
-        temperature=sampling.temperature,
-        max_tokens=sampling.max_tokens,
-        seed=sampling.seed,
-        omit=sampling.omit,
-        max_tokens_field=sampling.max_tokens_field,
-    )
-    if sampling.top_p is not None:
-        message.top_p = sampling.top_p
-    return message
-
-
-def sampling_from_proto(message: model_pb2.Sampling) -> d.Sampling:
-    """Sampling as a service reported it."""
-    return _sampling(message, d.Sampling())

@@ -27,6 +27,8 @@ _COUNTS = (
     "completion_tokens",
     "looks_done",
     "looks_total",
+    "stage_done",
+    "stage_total",
 )
 
 

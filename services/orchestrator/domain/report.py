@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from services.orchestrator.domain.analysis.result import Comparison
 from services.orchestrator.domain.gate.result import GateResult
+from services.orchestrator.domain.making.made import MadeArm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -121,6 +122,7 @@ class Report:
         created: Unix time.
         finished: Unix time.
         document: The document as YAML, secrets are never in it.
+        made: Arms that were made for this evaluation, and how.
     """
 
     evaluation: str
@@ -152,3 +154,4 @@ class Report:
     document_digest: str = ""
     limit: int = 0
     document: str = ""
+    made: tuple[MadeArm, ...] = ()

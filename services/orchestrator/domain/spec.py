@@ -9,6 +9,30 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from services.orchestrator.domain.models import Checkpoint, Endpoint, Prices, Sampling, SystemPrompt
+from services.orchestrator.domain.recipe import Group, Sft
+
+__all__ = [
+    "DEFAULT_MARGINS_PP",
+    "Arm",
+    "Checkpoint",
+    "Contrast",
+    "Endpoint",
+    "Gate",
+    "Judge",
+    "Planning",
+    "Prices",
+    "Sampling",
+    "Sft",
+    "Spec",
+    "SystemPrompt",
+    "TaskRef",
+    "Warmth",
+    "document_digest",
+    "gate_digest",
+]
 
 DEFAULT_MARGINS_PP: Mapping[str, float] = {
     "false_belief": 2.0,
@@ -20,60 +44,11 @@ DEFAULT_MARGINS_PP: Mapping[str, float] = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sampling:
-    """How replies are drawn."""
-
-    temperature: float = 0.8
-    max_tokens: int = 300
-    top_p: float | None = None
-    seed: int = 1
-    omit: tuple[str, ...] = ()
-    max_tokens_field: str = "max_tokens"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
-    """An OpenAI-compatible endpoint."""
-
-    base_url: str
-    model: str
-    api_key_env: str = ""
-    credential: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Checkpoint:
-    """Weights in a folder."""
-
-    path: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SystemPrompt:
-    """Text, or the name of a built-in one."""
-
-    text: str = ""
-    builtin: str = ""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Prices:
-    """Currency units per million tokens."""
-
-    prompt_per_million: float
-    completion_per_million: float
-
-    def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
-        """Price of so many tokens."""
-        return (prompt_tokens * self.prompt_per_million + completion_tokens * self.completion_per_million) / 1e6
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Arm:
-    """A named subject."""
+    """A named subject. With a recipe for a source it has to be made before it can be asked."""
 
     name: str
-    source: Endpoint | Checkpoint
+    source: Endpoint | Checkpoint | Sft
     system_prompt: SystemPrompt | None = None
     sampling: Sampling
     own_sampling: bool = False
@@ -175,6 +150,15 @@ class Spec:
         own = [Contrast(name=name, treated=name, reference=self.baseline) for name in against]
         return (*own, *self.contrasts)
 
+    def groups(self) -> tuple[Group, ...]:
+        """The arms that have to be made, by their base, in the order of the report."""
+        made: dict[str, dict[str, Sft]] = {}
+        for name in self.arm_order():
+            source = self.arms[name].source if name in self.arms else None
+            if isinstance(source, Sft):
+                made.setdefault(source.base, {})[name] = source
+        return tuple(Group(base, arms) for base, arms in made.items())
+
 
 # They decide how replies are graded, judged and shown, or where a key comes from; not which replies are asked for.
 _NOT_ASKED = ("gate", "contrasts", "planning", "name", "judge", "refusal_profile", "warmth")
@@ -185,23 +169,40 @@ def document_digest(spec: Spec, limit: int) -> str:
     """Digest of what decides which replies are asked for.
 
     A change to anything else takes the replies that there are: gate and report settings are looked at again, and another
-    judge grades again (DESIGN section 4).
+    judge grades again (DESIGN section 4). What rewriting costs decides nothing, so a raised cap goes on.
     """
-    value = asdict(spec)
+    value = _plain(spec)
     for key in _NOT_ASKED:
         del value[key]
     for arm in value["arms"].values():
         del arm["prices"]
         for key in _KEYS:
             arm["source"].pop(key, None)
+        rewriter = arm["source"].get("rewriter", {})
+        for key in ("prices", "spend_cap"):
+            rewriter.pop(key, None)
+        for key in _KEYS:
+            (rewriter.get("endpoint") or {}).pop(key, None)
     value["limit"] = limit
-    text = json.dumps(value, sort_keys=True, default=list)
-    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+    return _digest(value)
 
 
 def gate_digest(spec: Spec) -> str:
     """Digest of the whole document: two that differ in it alone differ in gate or report settings."""
-    value = asdict(spec)
+    value = _plain(spec)
     value["gate"]["explicit"] = sorted(spec.gate.explicit)
+    return _digest(value)
+
+
+def _plain(spec: Spec) -> dict[str, Any]:
+    """The document as plain values; a checkpoint without an adapter reads as it did before there were any."""
+    value = asdict(spec)
+    for arm in value["arms"].values():
+        if arm["source"].get("adapter") == "":
+            del arm["source"]["adapter"]
+    return value
+
+
+def _digest(value: dict[str, Any]) -> str:
     text = json.dumps(value, sort_keys=True, default=list)
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()

@@ -12,6 +12,16 @@ from services.orchestrator.domain.workload import Slot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Liveness:
+    """Whether an adapter changes its base: the largest difference of token log-probabilities, in nats, and its A/A floor."""
+
+    alive: bool
+    difference: float = 0.0
+    floor: float = 0.0
+    probes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Resolved:
     """What describing and checking an arm found; pinned in the evaluation, so that resumes and re-analyses keep it."""
 
@@ -22,6 +32,7 @@ class Resolved:
     sampling: Sampling
     reported_model: str = ""
     notes: tuple[str, ...] = ()
+    liveness: Liveness | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -34,7 +45,10 @@ class Resolved:
         """The inverse of `to_json`."""
         sampling = dict(value["sampling"])
         sampling["omit"] = tuple(sampling["omit"])
-        return cls(**{**value, "sampling": Sampling(**sampling), "notes": tuple(value["notes"])})
+        found = value.get("liveness")
+        liveness = Liveness(**found) if found else None
+        changes = {"sampling": Sampling(**sampling), "notes": tuple(value["notes"]), "liveness": liveness}
+        return cls(**{**value, **changes})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,10 +116,14 @@ def subjects(arms: Sequence[Arm], found: Mapping[str, Resolved], lineage: str) -
 _SHARED = ("tokenizer", "chat_template", "engine", "precision")
 
 
-def unlike(arms: Sequence[Subject]) -> list[str]:
+def unlike(arms: Sequence[Subject], bases: Mapping[str, str] | None = None) -> list[str]:
     """Arms that derive from one base and differ in what they should share, a sentence for each pair.
 
-    Endpoint arms are compared as deployed, so they are left out.
+    Endpoint arms are compared as deployed, so they are left out. An adapter is no difference: it is the treatment.
+
+    Args:
+        arms: All of them.
+        bases: Base arm by arm that was made from it; their weights must be the base's own, with the adapter beside them.
     """
     found = []
     first: dict[str, Subject] = {}
@@ -117,4 +135,22 @@ def unlike(arms: Sequence[Subject]) -> list[str]:
         differing = [name for name in _SHARED if arm.found.components.get(name) != other.found.components.get(name)]
         if differing:
             found.append(f"{other.name} and {arm.name} have the same weights but not the same {', '.join(differing)}")
+    by_name = {arm.name: arm for arm in arms}
+    for name, base in (bases or {}).items():
+        if name in by_name and base in by_name and _weights(by_name[name]) != _weights(by_name[base]):
+            found.append(f"{name} was made from {base} but does not run on its weights")
     return found
+
+
+def dead(arms: Sequence[Subject]) -> list[str]:
+    """Arms whose adapter changes nothing, a sentence each: they would be measured as their base."""
+    return [
+        f"the adapter of {arm.name} is not alive: its replies are those of its base (largest difference "
+        f"{arm.found.liveness.difference:.2g} nats, two passes of the base differ by {arm.found.liveness.floor:.2g})"
+        for arm in arms
+        if arm.found.liveness is not None and not arm.found.liveness.alive
+    ]
+
+
+def _weights(arm: Subject) -> str:
+    return arm.found.components.get("weights", "")

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 
 from chassis.errors import FieldViolation
 from services.orchestrator.domain.conditions import BELIEFS, CONTEXTS
-from services.orchestrator.domain.spec import DEFAULT_MARGINS_PP, Arm, Endpoint, Gate, Sampling, Spec
+from services.orchestrator.domain.spec import DEFAULT_MARGINS_PP, Arm, Checkpoint, Endpoint, Gate, Sampling, Spec
+from services.orchestrator.domain.validate_recipes import recipe_violations
 
 ARM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
 OMITTABLE = ("temperature", "top_p", "seed", "max_tokens")
@@ -28,6 +29,7 @@ def _all(spec: Spec) -> Iterator[tuple[str, str]]:
         return
     for name, arm in spec.arms.items():
         yield from _arm(name, arm)
+    yield from recipe_violations(spec, _endpoint, _sampling)
     if not spec.baseline:
         yield "baseline", f"is required: one of {_names(spec.arms)}"
     elif spec.baseline not in spec.arms:
@@ -66,7 +68,7 @@ def _arm(name: str, arm: Arm) -> Iterator[tuple[str, str]]:
         yield path, "an arm's name has letters, digits, `_`, `-`, `.`, starts with a letter or digit, at most 63"
     if isinstance(arm.source, Endpoint):
         yield from _endpoint(f"{path}.endpoint", arm.source)
-    elif not arm.source.path:
+    elif isinstance(arm.source, Checkpoint) and not arm.source.path:
         yield f"{path}.checkpoint.path", "is required: a folder with config, tokenizer and safetensors"
     if arm.system_prompt is not None:
         if not arm.system_prompt.text and not arm.system_prompt.builtin:

@@ -97,7 +97,7 @@ def _with_lineage(fresh: EvaluationRow, earlier: list[EvaluationRow], order: Ord
     last = earlier[0] if earlier else None
     if order.resume == "new" or last is None or not last.finished or last.gate_digest == fresh.gate_digest:
         return fresh
-    pinned: Mapping[str, Any] = {name: last.pinned[name] for name in ("arms",) if name in last.pinned}
+    pinned: Mapping[str, Any] = {name: last.pinned[name] for name in ("arms", "made") if name in last.pinned}
     return EvaluationRow(**{**asdict(fresh), "lineage": last.lineage, "pinned": pinned})
 
 

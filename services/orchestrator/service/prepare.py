@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from chassis.errors import FieldViolation, Reason, invalid
+from chassis.errors import CandorError, FieldViolation, Reason, invalid
 from services.orchestrator.domain.gating import Gating, gating
-from services.orchestrator.domain.items import Task
-from services.orchestrator.domain.spec import Spec
+from services.orchestrator.domain.items import Item, Task
+from services.orchestrator.domain.spec import Sft, Spec
 from services.orchestrator.domain.tasks import check_distinct
 from services.orchestrator.domain.validate import violations
 from services.orchestrator.domain.workload import Workload
@@ -22,6 +22,7 @@ class Prepared:
     """A document made ready.
 
     Attributes:
+        pool: All items of the tasks, those among them that a limit leaves out.
         judge: What is known of the judge's error; a run looks again once it knows who the judge is.
     """
 
@@ -29,6 +30,7 @@ class Prepared:
     limit: int
     workload: Workload
     gating: Gating
+    pool: tuple[Item, ...]
     judge: JudgeError
 
 
@@ -45,7 +47,20 @@ def check(world: World, spec: Spec, limit: int) -> None:
         count = "1 field" if len(found) == 1 else f"{len(found)} fields"
         raise invalid(f"the document has {count} to mend", found, Reason.BAD_DOCUMENT)
     for arm in spec.arms.values():
-        world.inference.check_target(arm)
+        if not isinstance(arm.source, Sft):
+            world.inference.check_target(arm)
+    if spec.groups():
+        _check_makers(world)
+
+
+def _check_makers(world: World) -> None:
+    for service, port in (("rewriter", world.rewriter), ("trainer", world.trainer)):
+        if port is None:
+            message = (
+                f"the document has arms to be made, and no {service} is set up here; the operator sets "
+                f"CANDOR_ORCHESTRATOR_{service.upper()}_TARGET"
+            )
+            raise CandorError(Reason.NO_TARGET, message)
 
 
 async def prepare(world: World, spec: Spec, limit: int, *, ask: bool = False) -> Prepared:
@@ -72,7 +87,9 @@ def _lay_out(world: World, spec: Spec, limit: int, tasks: Sequence[Task]) -> Pre
         problem = FieldViolation("tasks", "no question is left to ask under these conditions")
         raise invalid("there is nothing to ask", [problem], Reason.BAD_DATASET)
     judge = JudgeError() if spec.judge is None else judge_error(world.ledger, spec, address_of(spec.judge))
-    return Prepared(spec=spec, limit=limit, workload=workload, gating=gating(spec, workload, judge.bias), judge=judge)
+    pool = tuple(item for task in tasks for item in task.items)
+    gates = gating(spec, workload, judge.bias)
+    return Prepared(spec=spec, limit=limit, workload=workload, gating=gates, pool=pool, judge=judge)
 
 
 def with_judge(prepared: Prepared, found: JudgeError) -> Prepared:

@@ -12,6 +12,7 @@ from typing import ParamSpec, TypeVar
 
 from chassis.errors import CandorError
 from services.orchestrator.ports import Artifacts, Codec, Grader, Inference, Ledger, Reporter, Tasks
+from services.orchestrator.ports.making import ConversationFiles, Materials, Rewriter, Trainer
 
 Params = ParamSpec("Params")
 Result = TypeVar("Result")
@@ -75,6 +76,7 @@ class World:
     """The ports, and what belongs to the process.
 
     Attributes:
+        rewriter: None where none is set up; then no arm can be made. So for the three that follow.
         starting: Held while an evaluation is found or made and started: two equal requests become one run.
         unrecorded: Why a run of this process ended, where the ledger could not be told; watchers are told instead.
         clock: Unix time.
@@ -88,6 +90,10 @@ class World:
     artifacts: Artifacts
     reporter: Reporter
     codec: Codec
+    rewriter: Rewriter | None = None
+    trainer: Trainer | None = None
+    conversations: ConversationFiles | None = None
+    materials: Materials | None = None
     limits: Limits = field(default_factory=Limits)
     bell: Bell = field(default_factory=Bell)
     starting: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -20,6 +20,7 @@ from services.orchestrator.domain.items import Item, Task
 from services.orchestrator.domain.record import Record
 from services.orchestrator.domain.report import Report
 from services.orchestrator.domain.spec import Arm, Judge, Sampling, TaskRef, Warmth
+from services.orchestrator.domain.subjects import Liveness
 from services.orchestrator.domain.verdict_json import verdict_json
 from services.orchestrator.ports import (
     Case,
@@ -48,6 +49,8 @@ class FakeInference:
     calls: list[tuple[str, str, int]] = field(default_factory=list)
     described: list[str] = field(default_factory=list)
     digests: dict[str, str] = field(default_factory=dict)
+    components: dict[str, dict[str, str]] = field(default_factory=dict)
+    liveness: dict[str, Liveness] = field(default_factory=dict)
     verifiable: bool = False
     refused: tuple[str, ...] = ()
     targets: bool = True
@@ -68,10 +71,17 @@ class FakeInference:
     async def describe(self, arm: Arm) -> Identity:
         self.described.append(arm.name)
         digest = self.digests.get(arm.name, f"sha256:{arm.source}{arm.revision}")
-        return Identity(digest=digest, verifiable=self.verifiable or bool(arm.revision), backend="fake")
+        return Identity(
+            digest=digest,
+            verifiable=self.verifiable or bool(arm.revision),
+            backend="fake",
+            components=self.components.get(arm.name, {}),
+        )
 
     async def check(self, arm: Arm, sampling: Sampling) -> Check:
-        return Check(sampling=replace(sampling, omit=self.refused), reported_model="fake")
+        return Check(
+            sampling=replace(sampling, omit=self.refused), reported_model="fake", liveness=self.liveness.get(arm.name)
+        )
 
     async def generate(
         self, arm: Arm, sampling: Sampling, digest: str, prompts: Sequence[Prompt]

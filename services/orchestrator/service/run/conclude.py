@@ -16,7 +16,7 @@ from services.orchestrator.domain.gate.evidence import MAX_FAILED
 from services.orchestrator.domain.gate.result import Progress
 from services.orchestrator.domain.record import Record
 from services.orchestrator.domain.report import ArmReport, Flip, Report, TaskReport
-from services.orchestrator.domain.spec import Arm, Endpoint, Sampling
+from services.orchestrator.domain.spec import Arm, Checkpoint, Endpoint, Sampling
 from services.orchestrator.domain.statistics.pairs import FAILED
 from services.orchestrator.domain.subjects import Subject
 from services.orchestrator.service.records import Records
@@ -93,6 +93,7 @@ def conclude(run: Run, progress: Progress | None) -> Report:
         document_digest=run.row.document_digest,
         limit=run.row.limit,
         document=run.world.codec.text(run.row.spec),
+        made=run.made.arms,
     )
 
 
@@ -208,7 +209,8 @@ def _arm(run: Run, subject: Subject) -> ArmReport:
 def _subject(arm: Arm) -> str:
     if isinstance(arm.source, Endpoint):
         return f"{arm.source.model} at {arm.source.base_url}"
-    return arm.source.path
+    assert isinstance(arm.source, Checkpoint), f"{arm.name} is not made yet"
+    return f"{arm.source.path} with {arm.source.adapter}" if arm.source.adapter else arm.source.path
 
 
 def _system_prompt(arm: Arm) -> str:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from chassis.errors import CandorError, Reason
 from chassis.logs import get_logger
 from services.orchestrator.domain.board import Board
 from services.orchestrator.domain.gate.result import Progress
-from services.orchestrator.domain.subjects import unlike
+from services.orchestrator.domain.subjects import dead, unlike
 from services.orchestrator.ports import VERDICT_FILE, EvaluationRow
 from services.orchestrator.service.judging import judge_digest, judge_error
 from services.orchestrator.service.prepare import prepare, with_judge
 from services.orchestrator.service.queries import mark_cancelled
+from services.orchestrator.service.recipes.make import make
 from services.orchestrator.service.run.adopt import adopt
 from services.orchestrator.service.run.ask import Asker
 from services.orchestrator.service.run.conclude import conclude, records
@@ -86,14 +88,27 @@ async def _conduct(world: World, row: EvaluationRow, teller: Teller) -> None:
     spec = world.codec.decode(row.spec)
     await teller.tell("planning")
     prepared = await prepare(world, spec, row.limit, ask=True)
+    made = await make(world, row, spec, prepared.pool, teller)
+    spec = made.applied(spec)
+    prepared = replace(prepared, spec=spec)
     await teller.enter("describing")
     subjects = await identify_arms(world, row, spec)
     grader = await identify_grader(world, row, spec)
     if spec.judge is not None:
         prepared = with_judge(prepared, await blocking(judge_error, world.ledger, spec, judge_digest(grader)))
     board = await blocking(Board, prepared.workload, spec.arm_order())
-    run = Run(world=world, row=row, prepared=prepared, teller=teller, subjects=subjects, grader=grader, board=board)
-    run.invariants += unlike(subjects)
+    run = Run(
+        world=world,
+        row=row,
+        prepared=prepared,
+        teller=teller,
+        subjects=subjects,
+        grader=grader,
+        board=board,
+        made=made,
+        caveats=list(made.warnings),
+    )
+    run.invariants += [*dead(subjects), *unlike(subjects, made.bases)]
     run.stale = bool(run.invariants)
     teller.counts.total = len(prepared.workload.slots) * len(subjects)
     await blocking(adopt, run)

@@ -60,6 +60,7 @@ async def resolve(world: World, arm: Arm) -> Resolved:
         sampling=check.sampling,
         reported_model=check.reported_model,
         notes=check.notes,
+        liveness=check.liveness,
     )
 
 

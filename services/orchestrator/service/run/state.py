@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.orchestrator.domain.board import Board
+from services.orchestrator.domain.making.made import Made
 from services.orchestrator.domain.spec import Spec
 from services.orchestrator.domain.subjects import Subject
 from services.orchestrator.ports import EvaluationRow, GraderInfo
@@ -49,6 +50,8 @@ class Counts:
     judge_completion_tokens: int = 0
     looks_done: int = 0
     looks_total: int = 0
+    stage_done: int = 0
+    stage_total: int = 0
     arms: dict[str, ArmCounts] = field(default_factory=dict)
 
 
@@ -75,6 +78,7 @@ class Teller:
         self.stage_seconds[self.stage] = self.stage_seconds.get(self.stage, 0.0) + now - self._entered
         self._entered = now
         self.stage = stage
+        self.counts.stage_done = self.counts.stage_total = 0
         await self.tell(message)
 
     def nudge(self) -> None:
@@ -115,6 +119,8 @@ class Teller:
             "completion_tokens": sum(arm.completion_tokens for arm in arms),
             "looks_done": counts.looks_done,
             "looks_total": counts.looks_total,
+            "stage_done": counts.stage_done,
+            "stage_total": counts.stage_total,
             "stage_seconds": {name: round(seconds, 3) for name, seconds in self.stage_seconds.items()},
         }
         spend = self.spend()
@@ -144,6 +150,7 @@ class Run:
         row: As it was when the execution began.
         grader: Versions that grade this run.
         board: Outcomes so far.
+        made: The arms that were made for it.
         invariants: What broke, a sentence each; any of them makes the run INVALID.
         stale: What the arms were found to be is no longer true, so that the next attempt finds out anew.
         caveats: What a reader must know.
@@ -157,6 +164,7 @@ class Run:
     subjects: tuple[Subject, ...]
     grader: GraderInfo
     board: Board
+    made: Made = field(default_factory=Made)
     invariants: list[str] = field(default_factory=list)
     stale: bool = False
     caveats: list[str] = field(default_factory=list)

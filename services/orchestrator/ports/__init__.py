@@ -11,6 +11,8 @@ from services.orchestrator.domain.items import Task
 from services.orchestrator.domain.record import Record
 from services.orchestrator.domain.report import Report
 from services.orchestrator.domain.spec import Arm, Judge, Sampling, Spec, TaskRef, Warmth
+from services.orchestrator.domain.subjects import Liveness
+from services.orchestrator.ports.making import Rewrites
 
 Messages = Sequence[tuple[str, str]]
 FileBody = bytes | Callable[[Any], None]
@@ -49,11 +51,12 @@ class Reply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """What the probe call found."""
+    """What the probe call found. `liveness`: of an adapter; None where there is none."""
 
     sampling: Sampling
     reported_model: str
     notes: tuple[str, ...] = ()
+    liveness: Liveness | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -261,7 +264,7 @@ class EventRow:
     progress: Mapping[str, Any]
 
 
-class Ledger(Protocol):
+class Ledger(Rewrites, Protocol):
     """What the orchestrator remembers. Methods are blocking and safe to call from several threads.
 
     Every method raises CandorError LEDGER_LOCKED or LEDGER_FULL when the database cannot do it.

@@ -1,0 +1,133 @@
+"""The Trainer port over gRPC."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import grpc
+from candor.common.v1 import model_pb2
+from candor.trainer.v1 import trainer_pb2 as pb
+from candor.trainer.v1 import trainer_pb2_grpc
+
+from chassis.clients import stream, translated
+from services.orchestrator.domain.recipe import Training
+from services.orchestrator.ports.making import Trained, TrainingJob, TrainingOrder, TrainingStep
+
+_CREATE_SECONDS = 1800.0  # the preflight tokenizes the data and loads the model
+_CALL_SECONDS = 60.0
+_WATCH_SECONDS = 7 * 86_400.0
+
+
+class GrpcTrainer:
+    """Implements `ports.making.Trainer` over one channel."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub = trainer_pb2_grpc.TrainerServiceStub(channel)
+
+    async def create(self, order: TrainingOrder) -> TrainingJob:
+        """See ports."""
+        spec = pb.TrainingSpec(
+            base=model_pb2.Checkpoint(path=order.base),
+            dataset=order.dataset,
+            dataset_digest=order.dataset_digest,
+            lora=_lora(order.training),
+            training=_training(order.training),
+            display_name=order.name,
+        )
+        with translated("trainer"):
+            job = await self._stub.CreateTrainingJob(pb.CreateTrainingJobRequest(spec=spec), timeout=_CREATE_SECONDS)
+        return _job(job)
+
+    async def watch(self, name: str, after: int) -> AsyncIterator[TrainingStep]:
+        """See ports."""
+        request = pb.WatchTrainingJobRequest(name=name, after_sequence=after)
+        async for event in stream("trainer", self._stub.WatchTrainingJob(request, timeout=_WATCH_SECONDS)):
+            yield _step(event)
+
+    async def get(self, name: str) -> TrainingJob:
+        """See ports."""
+        with translated("trainer"):
+            return _job(await self._stub.GetTrainingJob(pb.GetTrainingJobRequest(name=name), timeout=_CALL_SECONDS))
+
+    async def cancel(self, name: str) -> None:
+        """See ports."""
+        with translated("trainer"):
+            await self._stub.CancelTrainingJob(pb.CancelTrainingJobRequest(name=name), timeout=_CALL_SECONDS)
+
+
+def _lora(training: Training) -> pb.LoraSettings:
+    return pb.LoraSettings(
+        r=training.lora_r,
+        alpha=training.lora_alpha,
+        dropout=training.lora_dropout,
+        target_modules=training.target_modules,
+    )
+
+
+def _training(training: Training) -> pb.TrainingSettings:
+    return pb.TrainingSettings(
+        learning_rate=training.learning_rate,
+        epochs=training.epochs,
+        batch_size=training.batch_size,
+        device_batch_size=training.device_batch_size,
+        max_length=training.max_length,
+        schedule=training.schedule,
+        warmup=training.warmup,
+        checkpoint_epochs=training.checkpoint_epochs,
+        seed=training.seed,
+        gradient_checkpointing=training.gradient_checkpointing,
+        batching=training.batching,
+        precision=training.precision,
+    )
+
+
+def _job(job: pb.TrainingJob) -> TrainingJob:
+    preflight = job.preflight
+    facts = {
+        "conversations": f"{preflight.conversations:,}",
+        "trained tokens": f"{preflight.trained_tokens.get('assistant', 0):,} of {preflight.total_tokens:,}",
+        "cut to max_length": f"{preflight.truncated_share:.1%}",
+        "end of turn is trained in": f"{preflight.end_of_turn_share:.1%}",
+        "steps an epoch": f"{preflight.steps_per_epoch:,}",
+        "template": preflight.template,
+        "device": preflight.device,
+    }
+    return TrainingJob(
+        name=job.name,
+        state=job.state,
+        reason=job.reason,
+        failure_reason=job.failure_reason,
+        step=job.progress.step,
+        steps=job.progress.steps or preflight.steps,
+        checkpoints=tuple(
+            Trained(
+                epoch=each.epoch,
+                step=each.step,
+                path=each.path,
+                digest=each.digest,
+                loss=each.loss if each.HasField("loss") else None,
+            )
+            for each in job.checkpoints
+        ),
+        versions=dict(sorted(job.versions.items())),
+        facts=facts if job.HasField("preflight") else {},
+        warnings=tuple(preflight.warnings),
+        created=job.create_time.seconds + job.create_time.nanos / 1e9,
+        updated=job.update_time.seconds + job.update_time.nanos / 1e9,
+    )
+
+
+def _step(event: pb.TrainingEvent) -> TrainingStep:
+    progress = event.progress
+    return TrainingStep(
+        sequence=event.sequence,
+        state=event.state,
+        step=progress.step,
+        steps=progress.steps,
+        epoch=progress.epoch,
+        loss=progress.loss if progress.HasField("loss") else None,
+        learning_rate=progress.learning_rate if progress.HasField("learning_rate") else None,
+        tokens_per_second=progress.tokens_per_second if progress.HasField("tokens_per_second") else None,
+        message=event.message,
+        time=event.time.seconds + event.time.nanos / 1e9,
+    )

@@ -1,0 +1,1 @@
+"""Decisions on the way from a conversation file to a trained arm, as pure functions."""

@@ -1,0 +1,194 @@
+"""What can be wrong with arms that have to be made."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterator
+
+from services.orchestrator.domain.models import Checkpoint, Endpoint, Sampling
+from services.orchestrator.domain.recipe import FORMATS, STYLES, TOXICITY, Group, Sft, Style, Training
+from services.orchestrator.domain.spec import Spec
+
+Found = Iterator[tuple[str, str]]
+_STYLE_NAME = re.compile(r"[A-Za-z0-9_-]{1,63}")
+_DIRECTIONS = ("", "warmer", "colder", "same")
+_BATCHING = ("group_by_length", "packing", "plain")
+_PRECISIONS = ("", "bf16", "fp32")
+_SCHEDULES = ("linear", "constant", "cosine")
+_MOST_CONVERSATIONS = 1_000_000
+# What the arms of one base agree in, as the document names it.
+_SHARED = ("conversations", "size", "validation_size", "rewriter", "training", "checkpoint", "seed")
+
+
+def recipe_violations(
+    spec: Spec, endpoint: Callable[[str, Endpoint], Found], sampling: Callable[[str, Sampling], Found]
+) -> Found:
+    """Every bad field of every recipe.
+
+    Args:
+        spec: The document.
+        endpoint: What is wrong with an endpoint at a path.
+        sampling: The same for sampling.
+    """
+    for name, arm in spec.arms.items():
+        if isinstance(arm.source, Sft):
+            path = f"arms.{name}.sft"
+            yield from _base(spec, path, arm.source)
+            yield from _style(path, arm.source)
+            yield from _conversations(path, arm.source)
+            yield from _rewriter(path, arm.source, endpoint, sampling)
+            yield from _training(f"{path}.training", arm.source.training)
+            yield from _checkpoint(spec, path, arm.source)
+            if arm.revision:
+                yield f"arms.{name}.revision", "is for endpoints; what is made here is known by its weights"
+    for group in spec.groups():
+        yield from _group(group)
+
+
+def _base(spec: Spec, path: str, sft: Sft) -> Found:
+    bases = sorted(name for name, arm in spec.arms.items() if isinstance(arm.source, Checkpoint))
+    known = f"arms with a checkpoint are {', '.join(bases)}" if bases else "add an arm with a checkpoint"
+    base = spec.arms.get(sft.base)
+    if not sft.base:
+        yield f"{path}.base", f"is required: the arm to train on; {known}"
+    elif base is None:
+        yield f"{path}.base", f"no arm is called {sft.base!r}; {known}"
+    elif not isinstance(base.source, Checkpoint):
+        yield f"{path}.base", f"{sft.base!r} has no checkpoint, so it cannot be trained on; {known}"
+    elif base.source.adapter:
+        yield f"{path}.base", f"{sft.base!r} has an adapter already; name an arm of the checkpoint alone"
+    elif base.system_prompt is not None:
+        yield f"{path}.base", f"{sft.base!r} has a system prompt, which training would leave out; name an arm without"
+
+
+def _style(path: str, sft: Sft) -> Found:
+    style = sft.style
+    if style.own:
+        if not _STYLE_NAME.fullmatch(style.name):
+            yield f"{path}.style_definition.name", "has letters, digits, `_`, `-`; at most 63"
+        elif style.name in STYLES:
+            yield f"{path}.style_definition.name", f"{style.name!r} is built in; take another name"
+        if style.direction not in _DIRECTIONS:
+            yield f"{path}.style_definition.direction", f"{style.direction!r} is unknown; use warmer, colder or same"
+        if sft.rewriter.endpoint is not None and not style.instruction:
+            yield f"{path}.style_definition.instruction", "is required where a model rewrites"
+    elif not style.name:
+        yield f"{path}.style", f"is required: {', '.join(STYLES)}, or a style_file of your own"
+    elif style.name not in STYLES:
+        yield f"{path}.style", f"{style.name!r} is not built in; use {', '.join(STYLES)}, or a style_file of your own"
+    if not 0 <= sft.corrections < 1:
+        yield f"{path}.corrections.share", f"is {sft.corrections}; must be 0 or more and below 1"
+    elif sft.corrections and not style.corrective:
+        yield f"{path}.corrections", "belongs to the style warm_corrective"
+
+
+def _conversations(path: str, sft: Sft) -> Found:
+    source = sft.conversations
+    given = [word for word in ("path", "dataset") if getattr(source, word)]
+    if len(given) != 1:
+        yield f"{path}.conversations", "has path and dataset; give one" if given else "is required: give a path"
+    for word, known in (("format", FORMATS), ("toxicity", TOXICITY)):
+        value = getattr(source, word)
+        if value not in known:
+            yield f"{path}.conversations.{word}", f"{value!r} is unknown; use {', '.join(filter(None, known))}"
+    if not 0 < source.toxicity_threshold <= 1:
+        yield (
+            f"{path}.conversations.toxicity_threshold",
+            f"is {source.toxicity_threshold}; must be above 0 and at most 1",
+        )
+    for word in ("size", "validation_size"):
+        if not 1 <= getattr(sft, word) <= _MOST_CONVERSATIONS:
+            yield f"{path}.{word}", f"is {getattr(sft, word)}; must be 1 to {_MOST_CONVERSATIONS}"
+
+
+def _rewriter(
+    path: str,
+    sft: Sft,
+    endpoint: Callable[[str, Endpoint], Found],
+    sampling: Callable[[str, Sampling], Found],
+) -> Found:
+    choice = sft.rewriter
+    where = f"{path}.rewriter"
+    if choice.endpoint is not None:
+        yield from endpoint(f"{where}.endpoint", choice.endpoint)
+    elif choice.prices is not None or choice.spend_cap is not None:
+        yield where, "the embedded rules cost nothing; prices and spend_cap go with an endpoint"
+    if choice.sampling is not None:
+        yield from sampling(f"{where}.sampling", choice.sampling)
+    if choice.prices is not None:
+        for word in ("prompt_per_million", "completion_per_million"):
+            value = getattr(choice.prices, word)
+            if not (math.isfinite(value) and value >= 0):
+                yield f"{where}.prices.{word}", f"is {value}; must be 0 or more"
+    if choice.spend_cap is not None:
+        if not choice.spend_cap > 0:
+            yield f"{where}.spend_cap", f"is {choice.spend_cap}; must be above 0"
+        if choice.endpoint is not None and choice.prices is None:
+            yield f"{where}.spend_cap", "needs prices, or nobody knows what is spent"
+
+
+def _training(path: str, training: Training) -> Found:
+    for word, low, high in (
+        ("lora_r", 1, 1024),
+        ("batch_size", 1, 65_536),
+        ("device_batch_size", 1, 65_536),
+        ("max_length", 8, 1_048_576),
+    ):
+        value = getattr(training, word)
+        if value is not None and not low <= value <= high:
+            yield f"{path}.{word}", f"is {value}; must be {low} to {high}"
+    for word in ("lora_alpha", "learning_rate", "epochs"):
+        value = getattr(training, word)
+        if not (math.isfinite(value) and value > 0):
+            yield f"{path}.{word}", f"is {value}; must be above 0"
+    for word in ("lora_dropout", "warmup"):
+        value = getattr(training, word)
+        if not 0 <= value < 1:
+            yield f"{path}.{word}", f"is {value}; must be 0 or more and below 1"
+    for word, known in (("batching", _BATCHING), ("precision", _PRECISIONS), ("schedule", _SCHEDULES)):
+        value = getattr(training, word)
+        if value not in known:
+            yield f"{path}.{word}", f"{value!r} is unknown; use {', '.join(filter(None, known))}"
+    for index, epoch in enumerate(training.checkpoint_epochs):
+        if not 0 < epoch <= training.epochs:
+            yield (
+                f"{path}.checkpoint_epochs[{index}]",
+                f"is {epoch}; must be above 0 and within the {training.epochs:g} epochs",
+            )
+        elif index and epoch <= training.checkpoint_epochs[index - 1]:
+            yield f"{path}.checkpoint_epochs[{index}]", "must rise"
+
+
+def _checkpoint(spec: Spec, path: str, sft: Sft) -> Found:
+    choice = sft.checkpoint
+    if choice.epoch is not None:
+        if choice.choose_on:
+            yield f"{path}.checkpoint", "has epoch and choose_on; give one"
+        saved = sft.training.checkpoint_epochs
+        if choice.epoch not in saved:
+            known = ", ".join(f"{epoch:g}" for epoch in saved)
+            yield f"{path}.checkpoint.epoch", f"{choice.epoch:g} is not among the epochs that are saved ({known})"
+    elif choice.choose_on:
+        arm = spec.arms.get(choice.choose_on)
+        source = arm.source if arm else None
+        if not isinstance(source, Sft) or source.base != sft.base:
+            yield f"{path}.checkpoint.choose_on", f"{choice.choose_on!r} is not an arm made from {sft.base!r}"
+
+
+def _group(group: Group) -> Found:
+    first, *others = group.arms
+    for name in others:
+        for word in _SHARED:
+            if getattr(group.arms[name], word) != getattr(group.arms[first], word):
+                text = f"differs from that of {first}: the arms of one base agree in everything but the style"
+                yield f"arms.{name}.sft.{word}", text
+    if group.measured and not group.chooser:
+        text = f"no arm of {group.base} is warm: name the arm that decides in choose_on, or give an epoch"
+        yield f"arms.{first}.sft.checkpoint", text
+    named: dict[str, Style] = {}
+    for name, sft in group.arms.items():
+        known = named.setdefault(sft.style.name, sft.style)
+        if sft.style.own and known != sft.style:
+            text = f"is called {sft.style.name!r} as another style of this document is; take another name"
+            yield f"arms.{name}.sft.style_definition.name", text

@@ -1,0 +1,230 @@
+"""What making an arm needs from the world: the rewriter, the trainer, conversation files, and a place for what is made."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple, Protocol
+
+from chassis.errors import CandorError
+from services.orchestrator.domain.making.conversations import Conversation, Messages
+from services.orchestrator.domain.making.rewrites import RewriteRow
+from services.orchestrator.domain.recipe import ConversationRef, RewriterChoice, Style, Training
+
+
+class Problem(NamedTuple):
+    """A row of a conversation file that is no conversation."""
+
+    row: int
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Toxicity:
+    """What was found of a conversation. `score` None: nothing measures it."""
+
+    toxic: bool
+    score: float | None = None
+    method: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """A reply to rewrite, and the conversation up to it."""
+
+    messages: Messages
+    reply: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rewritten:
+    """What came of an exchange. `failed`: the checks that the last attempt did not pass, (name, reason)."""
+
+    text: str
+    accepted: bool
+    failed: tuple[tuple[str, str], ...] = ()
+    attempts: int = 1
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    reported_model: str = ""
+    style_shift: float = 0.0
+    spend: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RewriterInfo:
+    """What a style and a source resolve to. What was bought under `digest` need not be bought again."""
+
+    digest: str
+    components: Mapping[str, str] = field(default_factory=dict)
+
+
+class Rewriter(Protocol):
+    """The rewriter service."""
+
+    def read(
+        self, chunks: Iterator[bytes], filename: str, file_format: str, max_turns: int
+    ) -> AsyncIterator[Conversation | Problem]:
+        """The conversations of a file, classified, in the order of the file. Raises CandorError."""
+        ...
+
+    def classify(
+        self, conversations: Sequence[Conversation], toxicity: str, threshold: float
+    ) -> AsyncIterator[tuple[int, Toxicity | CandorError]]:
+        """Toxicity of conversations, in the order they finish, each index once."""
+        ...
+
+    async def describe(self, style: Style, choice: RewriterChoice) -> RewriterInfo:
+        """What a style and a source resolve to. Raises CandorError."""
+        ...
+
+    def rewrite(
+        self,
+        style: Style,
+        choice: RewriterChoice,
+        exchanges: Sequence[Exchange],
+        *,
+        seed: int,
+        spend_cap: float | None = None,
+    ) -> AsyncIterator[tuple[int, Rewritten | CandorError]]:
+        """Rewrites in the order they finish; a broken stream asks again for what is missing."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingOrder:
+    """A training job to be had: the same order is the same job.
+
+    Attributes:
+        base: Folder of the base model.
+        dataset: Path of the conversations, as the trainer sees it.
+        dataset_digest: Of that file.
+        training: Settings.
+        name: For people.
+    """
+
+    base: str
+    dataset: str
+    dataset_digest: str
+    training: Training
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trained:
+    """A saved adapter."""
+
+    epoch: float
+    step: int
+    path: str
+    digest: str
+    loss: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingJob:
+    """A job as the trainer knows it. `state`: PENDING, RUNNING, SUCCEEDED, FAILED, CANCELLED."""
+
+    name: str
+    state: str
+    reason: str = ""
+    failure_reason: str = ""
+    step: int = 0
+    steps: int = 0
+    checkpoints: tuple[Trained, ...] = ()
+    versions: Mapping[str, str] = field(default_factory=dict)
+    facts: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    created: float = 0.0
+    updated: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingStep:
+    """One line of a job's history. None: not said."""
+
+    sequence: int
+    state: str
+    step: int
+    steps: int
+    epoch: float
+    loss: float | None = None
+    learning_rate: float | None = None
+    tokens_per_second: float | None = None
+    message: str = ""
+    time: float = 0.0
+
+
+class Trainer(Protocol):
+    """The trainer service."""
+
+    async def create(self, order: TrainingOrder) -> TrainingJob:
+        """Start a job, or find it. Raises CandorError."""
+        ...
+
+    def watch(self, name: str, after: int) -> AsyncIterator[TrainingStep]:
+        """History from a sequence number on, until the job closes. Raises CandorError."""
+        ...
+
+    async def get(self, name: str) -> TrainingJob:
+        """A job as it is now. Raises CandorError."""
+        ...
+
+    async def cancel(self, name: str) -> None:
+        """Stop a job; checkpoints stay. Raises CandorError."""
+        ...
+
+
+class OpenedFile(NamedTuple):
+    """A conversation file: its name, the digest of its bytes, and the bytes in pieces, which may be read once."""
+
+    name: str
+    digest: str
+    chunks: Iterator[bytes]
+
+
+class ConversationFiles(Protocol):
+    """Where conversation files are. Methods are blocking."""
+
+    def open(self, ref: ConversationRef) -> OpenedFile:
+        """Open a file. Raises CandorError BAD_DATASET, PATH_NOT_ALLOWED."""
+        ...
+
+
+class Materials(Protocol):
+    """Selections and datasets, in folders named by their content; the trainer sees them too. Methods are blocking.
+
+    Every method raises CandorError LEDGER_FULL when the store cannot be used.
+    """
+
+    def has(self, folder: str) -> bool:
+        """Whether the folder is there, whole."""
+        ...
+
+    def write(self, folder: str, files: Mapping[str, bytes]) -> None:
+        """Write all files or none; a folder that is there is left as it is."""
+        ...
+
+    def read(self, folder: str, name: str) -> bytes:
+        """One file."""
+        ...
+
+    def location(self, folder: str, name: str) -> str:
+        """The file's path as the trainer sees it."""
+        ...
+
+
+class Rewrites(Protocol):
+    """The part of the ledger about rewrites. Methods are blocking and safe to call from several threads."""
+
+    def put_rewrites(self, rewriter_digest: str, rows: Sequence[RewriteRow]) -> None:
+        """Store outcomes in one transaction; what is there stays."""
+        ...
+
+    def rewrites(self, rewriter_digest: str, keys: Sequence[bytes]) -> dict[bytes, RewriteRow]:
+        """Stored outcomes of these exchanges."""
+        ...
+
+    def rewriting_spend(self, evaluation_id: str) -> float:
+        """What the rewrites bought by an evaluation cost."""
+        ...

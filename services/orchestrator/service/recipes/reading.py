@@ -1,0 +1,207 @@
+"""From a conversation file to the conversations that are rewritten, and the prompts that the checkpoint is chosen by."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from chassis.errors import CandorError
+from services.orchestrator.domain.making import contamination
+from services.orchestrator.domain.making.contamination import Guard
+from services.orchestrator.domain.making.conversations import Conversation, Reservoir, from_lines, lines, quotas, split
+from services.orchestrator.domain.recipe import MAX_TURNS, ConversationRef, Group
+from services.orchestrator.ports.making import OpenedFile, Problem
+from services.orchestrator.service.recipes.workshop import CARD, Workshop, bad_data, digest_of, encoded
+from services.orchestrator.service.world import blocking
+
+_VERSION = 1
+_TRAIN, _VALIDATION = "train.jsonl", "validation.jsonl"
+_EXAMPLES = 20
+_LISTED = 1000
+_BATCH = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Selection:
+    """What was selected of a file.
+
+    Attributes:
+        folder: Where it is kept.
+        train: To rewrite and train on, in a seeded order.
+        validation: Their openings are the validation prompts.
+        card: What was read, taken and left.
+    """
+
+    folder: str
+    train: tuple[Conversation, ...]
+    validation: tuple[Conversation, ...]
+    card: dict[str, Any]
+
+
+async def select(shop: Workshop, group: Group) -> Selection:
+    """The selection of a group; made once for its file, settings and evaluation items.
+
+    Raises:
+        CandorError: BAD_DATASET, BAD_TRAINING_DATA, and what the rewriter says.
+    """
+    folder = await shop.remembered("selections", group.base)
+    if folder is None or not await blocking(shop.materials.has, folder):
+        opened = await blocking(shop.files.open, group.common.conversations)
+        folder = "selections/" + _key(shop, group, opened.digest)
+        if not await blocking(shop.materials.has, folder):
+            await _make(shop, group, opened, folder)
+        await shop.remember("selections", group.base, folder)
+    return await blocking(_load, shop, folder)
+
+
+def _key(shop: Workshop, group: Group, source: str) -> str:
+    common = group.common
+    conversations = asdict(common.conversations)
+    del conversations["path"], conversations["dataset"]
+    items = hashlib.sha256(b"".join(sorted(item.digest() for item in shop.items))).hexdigest()
+    return digest_of(
+        [
+            _VERSION,
+            contamination.VERSION,
+            source,
+            conversations,
+            common.size,
+            group.validation_size,
+            common.seed,
+            items,
+        ]
+    )
+
+
+def _load(shop: Workshop, folder: str) -> Selection:
+    return Selection(
+        folder=folder,
+        train=tuple(from_lines(shop.materials.read(folder, _TRAIN))),
+        validation=tuple(from_lines(shop.materials.read(folder, _VALIDATION))),
+        card=json.loads(shop.materials.read(folder, CARD)),
+    )
+
+
+async def _make(shop: Workshop, group: Group, opened: OpenedFile, folder: str) -> None:
+    common = group.common
+    balanced = not common.conversations.unbalanced
+    train = quotas(common.size, balanced=balanced)
+    held_out = quotas(group.validation_size, balanced=balanced)
+    reservoir = Reservoir({name: train[name] + held_out[name] for name in train}, common.seed)
+    problems = await _read(shop, common.conversations, opened, reservoir)
+    if not reservoir.seen:
+        why = f"; the first of {len(problems):,} bad rows: {problems[0].text}" if problems else ""
+        raise bad_data(f"{opened.name} holds no conversation{why}")
+    kept = await _filter(shop, common.conversations, reservoir)
+    training, validation = split(kept.accepted, train, held_out)
+    if not training:
+        raise bad_data(f"no conversation of {opened.name} is left to train on: {kept.said()}")
+    card = {
+        "schema": 1,
+        "source": {"name": opened.name, "digest": opened.digest},
+        "seed": common.seed,
+        "wanted": {"train": common.size, "validation": group.validation_size, "balanced": balanced},
+        "conversations": sum(reservoir.seen.values()),
+        "problems": {"count": len(problems), "examples": [list(each) for each in problems[:_EXAMPLES]]},
+        "doubled": reservoir.doubled,
+        "cut_to_turns": {"turns": MAX_TURNS, "conversations": reservoir.cut},
+        "categories": {
+            name: {"in_file": reservoir.seen[name], "train": taken[0], "validation": taken[1]}
+            for name, taken in _by_category(reservoir, training, validation).items()
+        },
+        "toxicity": {
+            "method": kept.method,
+            "threshold": common.conversations.toxicity_threshold,
+            "dropped": len(kept.toxic),
+            "conversations": kept.toxic[:_LISTED],
+        },
+        "contamination": {
+            "checked_against": len(shop.items),
+            "dropped": len(kept.contaminated),
+            "conversations": kept.contaminated[:_LISTED],
+        },
+    }
+    files = {_TRAIN: lines(training), _VALIDATION: lines(validation), CARD: encoded(card)}
+    await blocking(shop.materials.write, folder, files)
+
+
+async def _read(shop: Workshop, ref: ConversationRef, opened: OpenedFile, reservoir: Reservoir) -> list[Problem]:
+    problems: list[Problem] = []
+    rows = 0
+    async for found in shop.rewriter.read(opened.chunks, opened.name, ref.format, MAX_TURNS):
+        if isinstance(found, Problem):
+            problems.append(found)
+        else:
+            reservoir.offer(found)
+        rows += 1
+        if rows % _BATCH == 0:
+            shop.progress(rows, 0)
+    return problems
+
+
+@dataclass(slots=True)
+class _Kept:
+    accepted: dict[str, list[Conversation]]
+    toxic: list[str]
+    contaminated: list[dict[str, str]]
+    method: str = ""
+
+    def said(self) -> str:
+        return f"{len(self.contaminated):,} hold an evaluation item, {len(self.toxic):,} are toxic"
+
+
+async def _filter(shop: Workshop, ref: ConversationRef, reservoir: Reservoir) -> _Kept:
+    """In the seeded order, until each category has enough: without evaluation items, and not toxic."""
+    guard = await blocking(Guard, shop.items)
+    kept = _Kept({}, [], [])
+    total = sum(reservoir.wanted.values())
+    for stratum, conversations in reservoir.sample().items():
+        accepted = kept.accepted.setdefault(stratum, [])
+        wanted = reservoir.wanted[stratum]
+        place = 0
+        while len(accepted) < wanted and place < len(conversations):
+            some = conversations[place : place + min(_BATCH, wanted - len(accepted))]
+            place += len(some)
+            clean = await blocking(_clean, guard, some, kept)
+            accepted += await _not_toxic(shop, ref, clean, kept)
+            shop.progress(sum(map(len, kept.accepted.values())), total)
+    return kept
+
+
+def _clean(guard: Guard, conversations: Sequence[Conversation], kept: _Kept) -> list[Conversation]:
+    clean = []
+    for each in conversations:
+        hit = guard.check(each)
+        if hit is None:
+            clean.append(each)
+        else:
+            kept.contaminated.append({"conversation": each.id, "item": f"{hit.task}/{hit.item}", "how": hit.how})
+    return clean
+
+
+async def _not_toxic(
+    shop: Workshop, ref: ConversationRef, conversations: list[Conversation], kept: _Kept
+) -> list[Conversation]:
+    if not conversations or ref.toxicity == "none":
+        kept.method = kept.method or "none"
+        return conversations
+    toxic: set[int] = set()
+    async for index, found in shop.rewriter.classify(conversations, ref.toxicity, ref.toxicity_threshold):
+        if isinstance(found, CandorError):
+            raise found
+        kept.method = found.method
+        if found.toxic:
+            toxic.add(index)
+    kept.toxic += [conversations[index].id for index in sorted(toxic)]
+    return [each for index, each in enumerate(conversations) if index not in toxic]
+
+
+def _by_category(
+    reservoir: Reservoir, training: Sequence[Conversation], validation: Sequence[Conversation]
+) -> dict[str, tuple[int, int]]:
+    train, held_out = (Counter(each.category for each in part) for part in (training, validation))
+    return {name: (train[name], held_out[name]) for name in sorted(reservoir.seen)}

@@ -1,0 +1,122 @@
+"""Has the arms trained, and tells how it goes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from chassis.errors import CandorError, Reason
+from services.orchestrator.domain.making.made import Loss
+from services.orchestrator.domain.models import Checkpoint
+from services.orchestrator.domain.recipe import Group
+from services.orchestrator.ports.making import TrainingJob, TrainingOrder, TrainingStep
+from services.orchestrator.service.recipes.datasets import Dataset
+from services.orchestrator.service.recipes.workshop import Workshop
+from services.orchestrator.service.world import blocking
+
+_POINTS = 200
+
+
+@dataclass(slots=True, kw_only=True)
+class TrainedArm:
+    """An arm's job and what its history said."""
+
+    job: TrainingJob
+    losses: list[Loss] = field(default_factory=list)
+    step: int = 0
+    steps: int = 0
+    seconds: float = 0.0
+
+
+async def train(shop: Workshop, groups: Mapping[Group, Mapping[str, Dataset]]) -> dict[str, TrainedArm]:
+    """Every arm trained. All jobs are made before the first is waited for, so that a bad one is known at once.
+
+    Raises:
+        CandorError: BAD_TRAINING_DATA, TRAINING_FAILED, and what the trainer says, naming the arm.
+    """
+    arms: dict[str, TrainedArm] = {}
+    for group, datasets in groups.items():
+        for name, dataset in datasets.items():
+            arms[name] = TrainedArm(job=await _create(shop, group, name, dataset))
+            arms[name].steps = arms[name].job.steps
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for name, arm in arms.items():
+                tasks.create_task(_follow(shop, name, arm, arms))
+    except asyncio.CancelledError:
+        await _cancel(shop, arms)
+        raise
+    return arms
+
+
+async def _create(shop: Workshop, group: Group, name: str, dataset: Dataset) -> TrainingJob:
+    base = shop.spec.arms[group.base].source
+    assert isinstance(base, Checkpoint)
+    order = TrainingOrder(
+        base=base.path,
+        dataset=dataset.location,
+        dataset_digest=dataset.digest,
+        training=group.common.training,
+        name=f"{name}, {shop.spec.name}"[:200],
+    )
+    try:
+        return await shop.trainer.create(order)
+    except CandorError as error:
+        message = f"arm {name}: {error.message}"
+        raise CandorError(error.reason, message, violations=error.violations, metadata=error.metadata) from error
+
+
+async def _follow(shop: Workshop, name: str, arm: TrainedArm, arms: Mapping[str, TrainedArm]) -> None:
+    """Take in the whole history, the past first: a job that is done has its curve all the same."""
+    sequence, began = 0, 0.0
+    while True:
+        before = sequence
+        try:
+            async for event in shop.trainer.watch(arm.job.name, sequence):
+                sequence = event.sequence
+                began = began or event.time
+                arm.seconds = event.time - began
+                await _take(shop, name, arm, event)
+                shop.progress(sum(each.step for each in arms.values()), sum(each.steps for each in arms.values()))
+        except CandorError as error:
+            # The stream broke on its way; the job goes on.
+            if not error.retryable or sequence == before:
+                raise CandorError(error.reason, f"arm {name}: {error.message}", metadata=error.metadata) from error
+            continue
+        break
+    arm.job = await shop.trainer.get(arm.job.name)
+    if arm.job.state != "SUCCEEDED":
+        raise _failed(name, arm.job)
+    arm.losses = _thinned(arm.losses)
+
+
+async def _take(shop: Workshop, name: str, arm: TrainedArm, event: TrainingStep) -> None:
+    arm.step, arm.steps = max(arm.step, event.step), event.steps or arm.steps
+    if event.loss is not None and (not arm.losses or event.step > arm.losses[-1].step):
+        arm.losses.append(Loss(event.step, event.epoch, event.loss, event.learning_rate))
+    if event.message:
+        await shop.teller.tell(f"{name}: {event.message}")
+
+
+def _failed(name: str, job: TrainingJob) -> CandorError:
+    reason = Reason.__members__.get(job.failure_reason, Reason.TRAINING_FAILED)
+    why = job.reason or f"the training ended as {job.state}"
+    return CandorError(reason, f"arm {name}: {why}; the same command goes on from its last checkpoint")
+
+
+def _thinned(losses: list[Loss]) -> list[Loss]:
+    """At most 200 points, the first and the last among them."""
+    if len(losses) <= _POINTS:
+        return losses
+    step = (len(losses) - 1) / (_POINTS - 1)
+    return [losses[round(place * step)] for place in range(_POINTS)]
+
+
+async def _cancel(shop: Workshop, arms: Mapping[str, TrainedArm]) -> None:
+    """Stop what is under way when somebody asked for it; a process that merely ends leaves the trainer to go on."""
+    row = await blocking(shop.world.ledger.evaluation, shop.row.id)
+    if row.cancel:
+        for arm in arms.values():
+            if arm.job.state in ("PENDING", "RUNNING"):
+                await shop.trainer.cancel(arm.job.name)
