@@ -16,8 +16,17 @@ from services.orchestrator.backends.resend import resending
 from services.orchestrator.convert.models import endpoint_to_proto, sampling_to_proto
 from services.orchestrator.convert.recipes import style_to_proto
 from services.orchestrator.domain.making.conversations import Conversation, Messages
+from services.orchestrator.domain.making.corrections import Fact
 from services.orchestrator.domain.recipe import RewriterChoice, Style
-from services.orchestrator.ports.making import Exchange, Problem, RewriterInfo, Rewritten, Toxicity
+from services.orchestrator.ports.making import (
+    Corrected,
+    Correction,
+    Exchange,
+    Problem,
+    RewriterInfo,
+    Rewritten,
+    Toxicity,
+)
 from services.orchestrator.service.world import blocking
 
 _READ_SECONDS = 3600.0
@@ -112,6 +121,25 @@ class GrpcRewriter:
         async for index, response in resending("rewriter", sizes, call):
             failed = response.WhichOneof("outcome") == "error"
             yield index, from_status(response.error) if failed else _rewrite(response.rewrite)
+
+    async def correct(self, facts: Sequence[Fact], seed: int) -> Corrected:
+        """See ports."""
+        items = [
+            pb.CorrectionItem(question=each.question, gold=each.gold, false_answer=each.false_answer, kind=each.kind)
+            for each in facts
+        ]
+        request = pb.BuildCorrectionsRequest(items=items, seed=seed)
+        with translated("rewriter"):
+            response = await self._stub.BuildCorrections(request, timeout=_DESCRIBE_SECONDS)
+        return Corrected(tuple(map(_correction, response.corrections)), response.digest)
+
+
+def _correction(message: pb.Correction) -> Correction:
+    return Correction(
+        messages=tuple((turn.role, turn.content) for turn in message.conversation.messages),
+        accepted=message.accepted,
+        failed=tuple((check.name, check.reason) for check in message.checks if not check.passed),
+    )
 
 
 def _source(choice: RewriterChoice) -> pb.Source:

@@ -100,6 +100,22 @@ def plan_to_proto(plan: Plan) -> orchestrator_pb2.Plan:
         deterministic_share=plan.deterministic_share,
         reusable=plan.reusable,
     )
+    for made in plan.making:
+        message.making.add(
+            base=made.base,
+            arms=made.arms,
+            conversations=made.conversations,
+            validation_prompts=made.validation,
+            replies=made.replies,
+            rewriting_calls=made.rewriting_calls,
+            rewrites_known=made.known,
+            prompt_tokens=made.prompt_tokens,
+            completion_tokens=made.completion_tokens,
+            cost=made.cost,
+            training_steps=made.steps,
+            validation_replies=made.validation_replies,
+            notes=made.notes,
+        )
     for gate in plan.gates:
         message.gates.add(
             gate=gate.gate,

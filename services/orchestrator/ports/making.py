@@ -8,6 +8,7 @@ from typing import NamedTuple, Protocol
 
 from chassis.errors import CandorError
 from services.orchestrator.domain.making.conversations import Conversation, Messages
+from services.orchestrator.domain.making.corrections import Fact
 from services.orchestrator.domain.making.rewrites import RewriteRow
 from services.orchestrator.domain.recipe import ConversationRef, RewriterChoice, Style, Training
 
@@ -51,6 +52,21 @@ class Rewritten:
     spend: float = 0.0
 
 
+class Correction(NamedTuple):
+    """A question with a false belief and its kind correction. `failed`: checks that were not passed, (name, reason)."""
+
+    messages: Messages
+    accepted: bool
+    failed: tuple[tuple[str, str], ...] = ()
+
+
+class Corrected(NamedTuple):
+    """Corrections in the order of their facts, and the digest of their templates and certificate."""
+
+    corrections: tuple[Correction, ...]
+    digest: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RewriterInfo:
     """What a style and a source resolve to. What was bought under `digest` need not be bought again."""
@@ -88,6 +104,10 @@ class Rewriter(Protocol):
         spend_cap: float | None = None,
     ) -> AsyncIterator[tuple[int, Rewritten | CandorError]]:
         """Rewrites in the order they finish; a broken stream asks again for what is missing."""
+        ...
+
+    async def correct(self, facts: Sequence[Fact], seed: int) -> Corrected:
+        """Corrections of false beliefs about these facts. Raises CandorError."""
         ...
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
-from chassis.errors import CandorError
+from chassis.errors import CandorError, FieldViolation, invalid
 from services.orchestrator.domain.gate.power import GatePower
-from services.orchestrator.domain.spec import Arm, Checkpoint, Spec, document_digest, gate_digest
+from services.orchestrator.domain.spec import Arm, Checkpoint, Sft, Spec, document_digest, gate_digest
 from services.orchestrator.domain.subjects import Resolved, subjects
 from services.orchestrator.domain.workload import TaskShape
 from services.orchestrator.ports import EvaluationRow
 from services.orchestrator.service.pilot import pilot_share
 from services.orchestrator.service.power import Cost, cost_of, power_of
 from services.orchestrator.service.prepare import Prepared, check, prepare
+from services.orchestrator.service.recipes.planning import GroupPlan, plan_making
 from services.orchestrator.service.world import World, blocking
 
 
@@ -26,6 +28,7 @@ class Plan:
         expected_calls: Under the stopping rule, if there is no difference.
         deterministic_share: Share of pilot replies that the deterministic grader decided; None without a pilot.
         reusable: Replies that are in the ledger already.
+        making: What the arms take that have to be made; their rewrites are part of the cost.
     """
 
     tasks: tuple[TaskShape, ...]
@@ -38,6 +41,7 @@ class Plan:
     warnings: tuple[str, ...]
     deterministic_share: float | None
     reusable: int
+    making: tuple[GroupPlan, ...] = ()
 
 
 async def plan(world: World, spec: Spec, data: bytes, limit: int, *, pilot: bool) -> Plan:
@@ -47,7 +51,13 @@ async def plan(world: World, spec: Spec, data: bytes, limit: int, *, pilot: bool
         CandorError: As `create`, UNDERPOWERED excepted; with `pilot` also what inference and grader say.
     """
     check(world, spec, limit)
+    if pilot and isinstance(spec.arms[spec.baseline].source, Sft):
+        problem = FieldViolation(
+            "baseline", f"{spec.baseline!r} has to be made before it can be asked; plan without a pilot"
+        )
+        raise invalid("a pilot asks the baseline", [problem])
     prepared = await prepare(world, spec, limit)
+    making = await plan_making(world, spec, prepared.pool)
     share = await pilot_share(world, prepared, data) if pilot else None
     power = await blocking(power_of, prepared, None if share is None else 1.0 - share)
     cost = await blocking(cost_of, spec, prepared.workload, None if share is None else 1.0 - share)
@@ -60,14 +70,20 @@ async def plan(world: World, spec: Spec, data: bytes, limit: int, *, pilot: bool
         tasks=workload.tasks,
         cells_per_item=max(cells.values()),
         items=len(workload.items),
-        cost=cost,
+        cost=_with_rewriting(cost, making),
         expected_calls=math.ceil(cost.calls * power.asked_share) if power else cost.calls,
         gates=power.gates if power else (),
         can_conclude=power.can_conclude if power else True,
         warnings=(*_warnings(prepared, share), *(power.warnings if power else ()), *trouble),
         deterministic_share=share,
         reusable=reusable,
+        making=making,
     )
+
+
+def _with_rewriting(cost: Cost, making: Sequence[GroupPlan]) -> Cost:
+    known = [part for part in (cost.cost, *(each.cost for each in making)) if part is not None]
+    return replace(cost, cost=sum(known) if known else None)
 
 
 def _warnings(prepared: Prepared, share: float | None) -> list[str]:

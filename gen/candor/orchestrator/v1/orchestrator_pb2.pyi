@@ -412,6 +412,7 @@ class Plan(_message.Message):
     WARNINGS_FIELD_NUMBER: _builtins.int
     DETERMINISTIC_SHARE_FIELD_NUMBER: _builtins.int
     REUSABLE_FIELD_NUMBER: _builtins.int
+    MAKING_FIELD_NUMBER: _builtins.int
     cells_per_item: _builtins.int
     """Cells of an item."""
     items: _builtins.int
@@ -435,6 +436,10 @@ class Plan(_message.Message):
     def warnings(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Dropped gates, weak power, missing judge, and what to change."""
 
+    @_builtins.property
+    def making(self) -> _containers.RepeatedCompositeFieldContainer[Global___MakingPlan]:
+        """One for each base from which arms have to be made; what their rewrites cost is a part of `cost`."""
+
     def __init__(
         self,
         *,
@@ -451,10 +456,11 @@ class Plan(_message.Message):
         warnings: _abc.Iterable[_builtins.str] | None = ...,
         deterministic_share: _builtins.float | None = ...,
         reusable: _builtins.int = ...,
+        making: _abc.Iterable[Global___MakingPlan] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_cost", b"_cost", "_deterministic_share", b"_deterministic_share", "cost", b"cost", "deterministic_share", b"deterministic_share"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost", b"_cost", "_deterministic_share", b"_deterministic_share", "calls", b"calls", "can_conclude", b"can_conclude", "cells_per_item", b"cells_per_item", "completion_tokens", b"completion_tokens", "cost", b"cost", "deterministic_share", b"deterministic_share", "expected_calls", b"expected_calls", "gates", b"gates", "items", b"items", "prompt_tokens", b"prompt_tokens", "reusable", b"reusable", "tasks", b"tasks", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost", b"_cost", "_deterministic_share", b"_deterministic_share", "calls", b"calls", "can_conclude", b"can_conclude", "cells_per_item", b"cells_per_item", "completion_tokens", b"completion_tokens", "cost", b"cost", "deterministic_share", b"deterministic_share", "expected_calls", b"expected_calls", "gates", b"gates", "items", b"items", "making", b"making", "prompt_tokens", b"prompt_tokens", "reusable", b"reusable", "tasks", b"tasks", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cost: _TypeAlias = _typing.Literal["cost"]  # noqa: Y015
     _WhichOneofArgType__cost: _TypeAlias = _typing.Literal["_cost", b"_cost"]  # noqa: Y015
@@ -466,6 +472,76 @@ class Plan(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__deterministic_share) -> _WhichOneofReturnType__deterministic_share | None: ...
 
 Global___Plan: _TypeAlias = Plan  # noqa: Y015
+
+@_typing.final
+class MakingPlan(_message.Message):
+    """What making the arms of one base would take. Nothing is rewritten or trained to find out."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BASE_FIELD_NUMBER: _builtins.int
+    ARMS_FIELD_NUMBER: _builtins.int
+    CONVERSATIONS_FIELD_NUMBER: _builtins.int
+    VALIDATION_PROMPTS_FIELD_NUMBER: _builtins.int
+    REPLIES_FIELD_NUMBER: _builtins.int
+    REWRITING_CALLS_FIELD_NUMBER: _builtins.int
+    REWRITES_KNOWN_FIELD_NUMBER: _builtins.int
+    PROMPT_TOKENS_FIELD_NUMBER: _builtins.int
+    COMPLETION_TOKENS_FIELD_NUMBER: _builtins.int
+    COST_FIELD_NUMBER: _builtins.int
+    TRAINING_STEPS_FIELD_NUMBER: _builtins.int
+    VALIDATION_REPLIES_FIELD_NUMBER: _builtins.int
+    NOTES_FIELD_NUMBER: _builtins.int
+    base: _builtins.str
+    conversations: _builtins.int
+    """Conversations to train on, at most: those that a style does not accept fall away."""
+    validation_prompts: _builtins.int
+    """To choose the checkpoint by."""
+    replies: _builtins.int
+    """Replies in the conversations, for each style."""
+    rewriting_calls: _builtins.int
+    """Calls to a model, each reply counted once; 0 where the embedded rules rewrite."""
+    rewrites_known: _builtins.int
+    """Rewrites already in the ledger."""
+    prompt_tokens: _builtins.int
+    """Upper estimates for the rewrites."""
+    completion_tokens: _builtins.int
+    cost: _builtins.float
+    """Of the rewrites; absent without prices."""
+    training_steps: _builtins.int
+    """Optimizer steps of one arm."""
+    validation_replies: _builtins.int
+    """Replies of checkpoints by which one is chosen."""
+    @_builtins.property
+    def arms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    @_builtins.property
+    def notes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
+    def __init__(
+        self,
+        *,
+        base: _builtins.str = ...,
+        arms: _abc.Iterable[_builtins.str] | None = ...,
+        conversations: _builtins.int = ...,
+        validation_prompts: _builtins.int = ...,
+        replies: _builtins.int = ...,
+        rewriting_calls: _builtins.int = ...,
+        rewrites_known: _builtins.int = ...,
+        prompt_tokens: _builtins.int = ...,
+        completion_tokens: _builtins.int = ...,
+        cost: _builtins.float | None = ...,
+        training_steps: _builtins.int = ...,
+        validation_replies: _builtins.int = ...,
+        notes: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cost", b"_cost", "cost", b"cost"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost", b"_cost", "arms", b"arms", "base", b"base", "completion_tokens", b"completion_tokens", "conversations", b"conversations", "cost", b"cost", "notes", b"notes", "prompt_tokens", b"prompt_tokens", "replies", b"replies", "rewrites_known", b"rewrites_known", "rewriting_calls", b"rewriting_calls", "training_steps", b"training_steps", "validation_prompts", b"validation_prompts", "validation_replies", b"validation_replies"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__cost: _TypeAlias = _typing.Literal["cost"]  # noqa: Y015
+    _WhichOneofArgType__cost: _TypeAlias = _typing.Literal["_cost", b"_cost"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cost) -> _WhichOneofReturnType__cost | None: ...
+
+Global___MakingPlan: _TypeAlias = MakingPlan  # noqa: Y015
 
 @_typing.final
 class TaskPlan(_message.Message):

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from services.orchestrator.domain.making.card import SCHEMA, kept_card, rewriting_card
+from services.orchestrator.domain.making.card import SCHEMA, kept_card, replies_of, rewriting_card
 from services.orchestrator.domain.making.card_text import markdown
 from services.orchestrator.domain.making.rewrites import kept_turns, rewritten, training_lines
 from services.orchestrator.domain.recipe import Group, Sft
+from services.orchestrator.service.recipes.correcting import correct
 from services.orchestrator.service.recipes.reading import Selection
 from services.orchestrator.service.recipes.rewriting import Bought
 from services.orchestrator.service.recipes.warmth import shift
@@ -48,7 +49,8 @@ async def assemble(
 
 async def _dataset(shop: Workshop, sft: Sft, selection: Selection, kept: Mapping[int, int], bought: Bought) -> Dataset:
     turns = [rewritten(selection.train[number], end, bought.rows) for number, end in kept.items()]
-    data = await blocking(training_lines, turns)
+    corrections = await correct(shop, sft, sum(map(replies_of, turns)))
+    data = await blocking(training_lines, [*turns, *corrections.exchanges])
     digest = hashlib.sha256(data).hexdigest()
     replies = [
         (before, after)
@@ -64,6 +66,7 @@ async def _dataset(shop: Workshop, sft: Sft, selection: Selection, kept: Mapping
         "rewriter": {"digest": bought.info.digest, "components": dict(sorted(bought.info.components.items()))},
         "rewriting": await blocking(rewriting_card, list(bought.rows.values())),
         "kept": await blocking(kept_card, selection.train, kept, bought.rows),
+        "corrections": dict(corrections.card),
         "sociot": await shift(shop, replies),
     }
     folder = f"datasets/{digest}"

@@ -12,8 +12,11 @@ from candor.orchestrator.v1 import evaluation_pb2
 
 from chassis.errors import CandorError, Reason
 from services.orchestrator.domain.making.conversations import Conversation
+from services.orchestrator.domain.making.corrections import Fact
 from services.orchestrator.domain.recipe import CATEGORIES, ConversationRef, RewriterChoice, Style
 from services.orchestrator.ports.making import (
+    Corrected,
+    Correction,
     Exchange,
     OpenedFile,
     Problem,
@@ -96,6 +99,7 @@ class FakeRewriter:
     price: float = 0.0
     trouble: dict[str, CandorError] = field(default_factory=dict)
     version: str = "1"
+    corrected: list[Fact] = field(default_factory=list)
 
     async def read(
         self, chunks: Iterator[bytes], filename: str, file_format: str, max_turns: int
@@ -157,6 +161,22 @@ class FakeRewriter:
                     spend=price,
                 ),
             )
+
+    async def correct(self, facts: Sequence[Fact], seed: int) -> Corrected:
+        self.corrected += facts
+        return Corrected(
+            tuple(
+                Correction(
+                    (
+                        ("user", f"{fact.question} I say {fact.false_answer}, {seed}."),
+                        ("assistant", f"It is {fact.gold}."),
+                    ),
+                    accepted="iron" not in fact.gold,
+                )
+                for fact in facts
+            ),
+            "sha256:corrections",
+        )
 
 
 @dataclass
