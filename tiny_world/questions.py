@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Collection
 from pathlib import Path
 
 from tiny_world.language import language
 from tiny_world.world import Fact, World
 
 
-def rows(world: World, count: int, seed: int = 0) -> list[dict[str, str]]:
-    """At most `count` questions with id, question, answer, false_answer, kind and category."""
+def rows(world: World, count: int, seed: int = 0, places: Collection[str] | None = None) -> list[dict[str, str]]:
+    """At most `count` questions, about these places only if given: id, question, answer, false_answer, kind, category."""
     source = random.Random(seed)
-    facts = list(world.facts)
+    facts = [fact for fact in world.facts if places is None or fact.place in places]
     source.shuffle(facts)
     return [_row(fact, world, source) for fact in facts[:count]]
 
 
-def write_questions(path: Path, world: World, count: int, seed: int = 0) -> int:
+def write_questions(path: Path, world: World, count: int, seed: int = 0, places: Collection[str] | None = None) -> int:
     """Write `rows` as JSON lines; return how many."""
-    found = rows(world, count, seed)
+    found = rows(world, count, seed, places)
     path.write_text("".join(json.dumps(row) + "\n" for row in found), encoding="utf-8")
     return len(found)
 

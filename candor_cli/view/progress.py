@@ -15,6 +15,8 @@ from chassis.text import plain
 
 _SECONDS_BETWEEN_LINES = 15.0
 _ENDED = ("SUCCEEDED", "FAILED", "CANCELLED")
+# What the stages that make arms count.
+_UNITS = {"reading": "conversations", "rewriting": "replies", "training": "steps", "choosing": "replies"}
 
 
 class EventView(Protocol):
@@ -59,6 +61,7 @@ class Bar:
         self._console = console
         self._bar = bar
         self._task = bar.add_task("starting", total=None, note="", rate="")
+        self._stage = ""
         self._start: tuple[float, int] | None = None
 
     def show(self, event: orchestrator_pb2.EvaluationEvent) -> None:
@@ -67,16 +70,23 @@ class Bar:
         if _worth_saying(event):
             self._console.print(plain(event.message), markup=False, highlight=False, style="dim")
         now = time.monotonic()
-        if self._start is None and progress.stage == "generating":
-            self._start = (now, progress.responses_done)
+        done, total = _done(progress)
+        if progress.stage != self._stage:
+            if progress.stage in _UNITS or self._stage in _UNITS:
+                # Each of these stages counts something else, at another pace.
+                self._bar.reset(self._task)
+                self._start = None
+            self._stage = progress.stage
+        if self._start is None and progress.stage in (*_UNITS, "generating"):
+            self._start = (now, done)
         rate = ""
         if self._start is not None and now > self._start[0]:
-            rate = f"{(progress.responses_done - self._start[1]) / (now - self._start[0]):.1f}/s"
+            rate = f"{(done - self._start[1]) / (now - self._start[0]):.1f}/s"
         self._bar.update(
             self._task,
             description=progress.stage,
-            completed=progress.responses_done,
-            total=progress.responses_total or None,
+            completed=done,
+            total=total or None,
             rate=rate,
             note=_note(progress),
         )
@@ -108,10 +118,22 @@ def _worth_saying(event: orchestrator_pb2.EvaluationEvent) -> bool:
     return event.message not in ("", event.progress.stage) and event.state not in _ENDED
 
 
+def _done(progress: orchestrator_pb2.Progress) -> tuple[int, int]:
+    """What there is of what may be needed, in the unit of the stage."""
+    if progress.stage in _UNITS:
+        return progress.stage_done, progress.stage_total
+    return progress.responses_done, progress.responses_total
+
+
 def _counts(progress: orchestrator_pb2.Progress) -> str:
-    if not progress.responses_total:
+    done, total = _done(progress)
+    if progress.stage in _UNITS:
+        of = f" of {total:,}" if total else ""
+        text = f"{done:,}{of} {_UNITS[progress.stage]}" if done or total else "…"
+    elif total:
+        text = f"{done:,} of {total:,} replies, {progress.graded:,} graded"
+    else:
         return "…"
-    text = f"{progress.responses_done:,} of {progress.responses_total:,} replies, {progress.graded:,} graded"
     note = _note(progress)
     return f"{text}, {note}" if note else text
 
