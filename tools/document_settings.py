@@ -14,6 +14,7 @@ from pydantic_core import PydanticUndefined
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "settings.md"
 SERVICES = {
+    "rewriter": "RewriterSettings",
     "inference": "InferenceSettings",
     "grader": "GraderSettings",
     "orchestrator": "OrchestratorSettings",

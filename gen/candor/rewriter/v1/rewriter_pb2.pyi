@@ -357,7 +357,9 @@ class EndpointSource(_message.Message):
     @_builtins.property
     def endpoint(self) -> _model_pb2.Endpoint: ...
     @_builtins.property
-    def sampling(self) -> _model_pb2.Sampling: ...
+    def sampling(self) -> _model_pb2.Sampling:
+        """Absent: temperature 0.8, max_tokens 1,024. The seed of each attempt comes from the request's seed and the exchange."""
+
     def __init__(
         self,
         *,

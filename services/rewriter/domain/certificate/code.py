@@ -1,0 +1,43 @@
+"""Code blocks survive to the letter and in order, inline code to the letter; none is added."""
+
+from __future__ import annotations
+
+from services.rewriter.domain.certificate.case import Case
+from services.rewriter.domain.certificate.text import Text, joined, listed
+from services.rewriter.domain.spans import FENCE, INLINE_CODE, OPEN_FENCE
+
+
+def check(case: Case) -> str:
+    """See the module."""
+    before, after = _blocks(case.before), _blocks(case.after)
+    reason = ""
+    if before != after:
+        if len(after) < len(before):
+            reason = f"{len(before) - len(after)} of {len(before)} code blocks lost"
+        elif len(after) > len(before):
+            reason = f"{len(after) - len(before)} code blocks added"
+        else:
+            changed = next(i for i, (a, b) in enumerate(zip(before, after, strict=True), 1) if a != b)
+            reason = f"code block {changed} changed"
+    spans, there = _inline(case.before), _inline(case.after)
+    lost = [span for span in spans if span not in there]
+    added = [span for span in there if span not in spans and span not in case.before.raw and span not in case.said.raw]
+    return joined(reason, listed(lost, "lost inline code"), listed(added, "added inline code"))
+
+
+def _blocks(text: Text) -> list[str]:
+    found = [_plain(match[0]) for match in FENCE.finditer(text.raw)]
+    if opened := OPEN_FENCE.search(FENCE.sub("", text.raw)):
+        found.append(_plain(opened[0]))
+    return found
+
+
+def _plain(block: str) -> str:
+    """Without spaces at the ends of lines, and without the indent of the whole block."""
+    lines = [line.rstrip() for line in block.strip().split("\n")]
+    indent = min((len(line) - len(line.lstrip()) for line in lines[1:] if line.strip()), default=0)
+    return "\n".join([lines[0].strip(), *(line[indent:] for line in lines[1:])])
+
+
+def _inline(text: Text) -> list[str]:
+    return [match[2].strip() for match in INLINE_CODE.finditer(FENCE.sub("", text.raw))]

@@ -1,0 +1,146 @@
+"""What is denied stays denied, and nothing else is: by the words that a denial is about, sentence by sentence, and yes or no at the start."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from functools import cache
+from typing import NamedTuple
+
+from services.rewriter.domain.certificate.case import Case
+from services.rewriter.domain.certificate.text import Text, Token, joined, listed
+from services.rewriter.domain.certificate.words import (
+    Sentence,
+    content,
+    partner,
+    phrases,
+    sentences,
+    shown,
+    stem,
+    words,
+)
+
+_BREAKS = frozenset(
+    [".", "!", "?", ";", ":", "\n", "\u2026", "\u2014", "but", "because", "however", "although", "though", "so"]
+)
+_REACH = 9
+_WIDE = 4
+_LOST_SHARE, _ADDED_SHARE = 0.6, 0.7
+_LEAST_CONTENT = 2
+_PREFIX = re.compile(r"(?:un|in|im|ir|il|non|dis|mis)-?[a-z]{4,}|[a-z]{3,}(?:less|free)")
+_ANSWER = re.compile(r"\W*(yes|yeah|yep|no|nope)\b\s*[,.!:;\u2014-]", re.IGNORECASE)
+
+
+class _Polarity(NamedTuple):
+    """How often a stem stands in all, how often in the reach of a denial, and how often right behind one."""
+
+    total: Counter[str]
+    denied: Counter[str]
+    first: Counter[str]
+
+
+def check(case: Case) -> str:
+    """See the module."""
+    before, after = _tokens(case.before), _tokens(case.after)
+    was, now = _polarity(before), _polarity(after)
+    affirmed = [s for s in was.first if now.denied[s] < was.denied[s] and _plainly(now, s) > _plainly(was, s)]
+    denied = [
+        s for s in now.first if was.total[s] and was.denied[s] < now.denied[s] and _plainly(now, s) < _plainly(was, s)
+    ]
+    reasons = [listed(affirmed, "no longer denied"), listed(denied, "now denied")]
+    if not affirmed and not denied:
+        reasons += _by_sentence(_grouped(before), _grouped(after))
+    answers = _ANSWER.match(case.before.prose), _ANSWER.match(case.after.prose)
+    if answers[0] and answers[1] and (answers[0][1][0].lower() != answers[1][1][0].lower()):
+        reasons.append(f"{answers[0][1]} became {answers[1][1]}")
+    return joined(*reasons)
+
+
+def _tokens(text: Text) -> list[Token]:
+    """The prose without phrases that deny nothing (`don't worry`)."""
+    plain = Text(_idioms().sub(" ", text.prose))
+    return plain.tokens
+
+
+@cache
+def _idioms() -> re.Pattern[str]:
+    longest_first = sorted(phrases("idioms"), key=len, reverse=True)
+    return re.compile(r"\b(?:" + "|".join(map(re.escape, longest_first)) + r")\b", re.IGNORECASE)
+
+
+def _is_cue(token: Token, following: Token | None) -> bool:
+    if token.low == "no" and following is not None and following.text == ",":
+        return False  # the answer `No, ...`
+    return token.low in words("negation") or token.low.endswith("n't")
+
+
+def _polarity(tokens: Sequence[Token]) -> _Polarity:
+    total: Counter[str] = Counter()
+    for token in tokens:
+        total.update(content([token]))
+    denied: Counter[str] = Counter()
+    first: Counter[str] = Counter()
+    seen: set[int] = set()
+    for place, token in enumerate(tokens):
+        following = tokens[place + 1] if place + 1 < len(tokens) else None
+        if not _is_cue(token, following):
+            continue
+        reached = _reached(tokens, place)
+        if reached:
+            first[stem(tokens[reached[0]].low)] += 1
+        for index in reached:
+            if index not in seen:
+                denied[stem(tokens[index].low)] += 1
+        seen.update(reached)
+    return _Polarity(total, denied, first)
+
+
+def _reached(tokens: Sequence[Token], cue: int) -> list[int]:
+    """Places of the content words that a denial is about."""
+    found: list[int] = []
+    for index in range(cue + 1, min(cue + 1 + _REACH, len(tokens))):
+        if tokens[index].low in _BREAKS or len(found) == _WIDE:
+            break
+        if content([tokens[index]]):
+            found.append(index)
+    return found
+
+
+def _plainly(polarity: _Polarity, word: str) -> int:
+    return polarity.total[word] - polarity.denied[word]
+
+
+def _grouped(tokens: Sequence[Token]) -> list[Sentence]:
+    groups: dict[int, list[Token]] = {}
+    for token in tokens:
+        if token.word or token.low[0].isdigit() or token.text == ",":
+            groups.setdefault(token.sentence, []).append(token)
+    return sentences(groups[number] for number in sorted(groups))
+
+
+def _by_sentence(before: Sequence[Sentence], after: Sequence[Sentence]) -> list[str]:
+    lost = [
+        shown(one.tokens)
+        for one in before
+        if _denies(one) and _matched(one, after, _LOST_SHARE) and not any(map(_negative, partner(one, after)[1]))
+    ]
+    added = [
+        shown(one.tokens)
+        for one in after
+        if _denies(one) and _matched(one, before, _ADDED_SHARE) and not any(map(_negative, partner(one, before)[1]))
+    ]
+    return [listed(lost, "denial lost in"), listed(added, "denial added in")]
+
+
+def _matched(one: Sentence, others: Sequence[Sentence], share: float) -> bool:
+    return len(one.content) >= _LEAST_CONTENT and partner(one, others)[0] >= share
+
+
+def _denies(one: Sentence) -> bool:
+    tokens = one.tokens
+    return any(_is_cue(token, tokens[i + 1] if i + 1 < len(tokens) else None) for i, token in enumerate(tokens))
+
+
+def _negative(one: Sentence) -> bool:
+    return _denies(one) or any(token.low in words("negative") or _PREFIX.fullmatch(token.low) for token in one.tokens)

@@ -1,0 +1,88 @@
+"""Every number and date survives, with what it counts; none is added that the conversation does not hold."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from itertools import pairwise
+
+from services.rewriter.domain.certificate.case import Case
+from services.rewriter.domain.certificate.text import Text, joined, listed
+
+_NUMBER = re.compile(
+    r"(?<![\w.])[-\u2212]?\d[\d,]*(?:\.\d+)*(?:\s?%|[\u00b0]|(?:st|nd|rd|th)\b)?|(?<=\w)\d+(?:\.\d+)*|\d+(?=[A-Za-z])"
+)
+_LIST_MARK = re.compile(r"^[ \t]*(?:\*\*)?(?:\(?\d{1,2}[.)]|step \d{1,2}[.:])(?=\s|\*)", re.MULTILINE | re.IGNORECASE)
+_WORDS = {
+    word: str(value)
+    for value, words in {
+        2: "two both twice double pair couple",
+        3: "three thrice triple trio",
+        4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight", 9: "nine", 10: "ten", 11: "eleven", 12: "twelve dozen",
+        13: "thirteen", 14: "fourteen", 15: "fifteen", 16: "sixteen", 17: "seventeen", 18: "eighteen", 19: "nineteen",
+        20: "twenty", 30: "thirty", 40: "forty", 50: "fifty", 60: "sixty", 70: "seventy", 80: "eighty", 90: "ninety",
+        100: "hundred hundreds", 1000: "thousand thousands", 1000000: "million millions", 1000000000: "billion billions",
+    }.items()
+    for word in words.split()
+}  # fmt: skip
+# Words that stand for a number in one place and for something else in another: their loss proves nothing.
+_LOOSE = frozenset(
+    ["both", "twice", "double", "pair", "couple", "triple", "trio", "hundreds", "thousands", "millions", "billions"]
+)
+_WORD_NUMBER = re.compile(r"\b(?:" + "|".join(_WORDS) + r")\b", re.IGNORECASE)
+
+
+def check(case: Case) -> str:
+    """See the module."""
+    before, after = _digits(case.before), _digits(case.after)
+    words_before, words_after = _words(case.before), _words(case.after)
+    known = before + words_before + _digits(case.said) + _words(case.said)
+    there = after + words_after
+    written = before + _words(case.before, loose=False)
+    lost = [number for number in written if number not in there]
+    added = [number for number in after if number not in known]
+    swapped: list[str] = []
+    if not lost and not added:
+        fewer = [n for n in before if there[n] < before[n]]
+        more = [n for n in before if after[n] > before[n] + words_before[n]]
+        swapped = [f"{a} became {b}" for a, b in zip(fewer, more, strict=False)] or _moved(case)
+    return joined(listed(lost, "lost"), listed(added, "added"), listed(swapped, "changed"))
+
+
+def _digits(text: Text) -> Counter[str]:
+    plain = _LIST_MARK.sub(" ", text.outside_code)
+    return Counter(_normal(match[0]) for match in _NUMBER.finditer(plain))
+
+
+def _words(text: Text, *, loose: bool = True) -> Counter[str]:
+    """Numbers written as words."""
+    words = (match[0].lower() for match in _WORD_NUMBER.finditer(text.prose))
+    return Counter(_WORDS[word] for word in words if loose or word not in _LOOSE)
+
+
+def _normal(number: str) -> str:
+    text = number.replace(",", "").replace("\u2212", "-").replace(" ", "")
+    text = re.sub(r"(?:st|nd|rd|th)\Z", "", text)
+    return re.sub(r"(\.\d*?)0+(?=%?\Z)", r"\1", text).replace(".%", "%").rstrip(".")
+
+
+def _moved(case: Case) -> list[str]:
+    """Numbers that took each other's places: each had a word after it, and now has the other's."""
+    before, after = _followers(case.before), _followers(case.after)
+    changed = [n for n in before if n in after and before[n] and after[n] and not before[n] & after[n]]
+    return [
+        f"{n} took the place of {other}"
+        for n in changed
+        for other in changed
+        if n != other and before[other] & after[n] and before[n] & after[other]
+    ]
+
+
+def _followers(text: Text) -> dict[str, set[str]]:
+    """The word after each number."""
+    found: dict[str, set[str]] = {}
+    tokens = text.tokens
+    for token, following in pairwise(tokens):
+        if token.low[0].isdigit() and following.word:
+            found.setdefault(_normal(token.low), set()).add(following.low)
+    return found

@@ -1,0 +1,1 @@
+"""Conversation files, read as their bytes arrive: bytes -> rows -> conversations."""

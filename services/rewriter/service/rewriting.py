@@ -1,0 +1,137 @@
+"""Rewrite a batch: write, certify, try again with the reasons named; outcomes leave as they are finished."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass
+
+from chassis.errors import CandorError, Reason
+from services.rewriter.domain import certificate
+from services.rewriter.domain.values import Draft, Exchange, Rewrite, Style
+from services.rewriter.domain.warmth import warmth
+from services.rewriter.ports import Task, Writer
+from services.rewriter.service.budget import Budget
+
+Outcome = Rewrite | CandorError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """What holds for every exchange of a batch."""
+
+    style: Style
+    digest: str
+    attempts: int
+    seed: int
+    cap: float | None = None
+
+
+async def rewrite_all(writer: Writer, exchanges: Sequence[Exchange], job: Job) -> AsyncGenerator[tuple[int, Outcome]]:
+    """Outcomes with their index as they finish, each index once. A CandorError is that item's outcome."""
+    finished: asyncio.Queue[tuple[int, Outcome] | asyncio.Task[None]] = asyncio.Queue()
+    waiting = iter(enumerate(exchanges))
+    budget = Budget(job.cap)
+
+    async def work() -> None:
+        for index, exchange in waiting:
+            outcome: Outcome
+            try:
+                outcome = await _rewrite(writer, exchange, job, budget)
+            except CandorError as error:
+                outcome = error
+            finished.put_nowait((index, outcome))
+
+    workers = [asyncio.create_task(work()) for _ in range(min(writer.width, len(exchanges)))]
+    for worker in workers:
+        worker.add_done_callback(finished.put_nowait)  # a worker that failed raises below
+    try:
+        left = len(exchanges)
+        while left:
+            event = await finished.get()
+            if isinstance(event, asyncio.Task):
+                event.result()
+                continue
+            left -= 1
+            yield event
+    finally:
+        for worker in workers:
+            worker.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+
+
+def unchanged(exchange: Exchange, job: Job) -> Rewrite:
+    """The reply itself: nothing can have been lost, so that it is accepted by definition."""
+    checks = certificate.nothing_changed()
+    return Rewrite(text=exchange.reply, checks=checks, attempts=1, style_shift=0.0, digest=job.digest)
+
+
+async def _rewrite(writer: Writer, exchange: Exchange, job: Job, budget: Budget) -> Rewrite:
+    last: Rewrite | None = None
+    reasons: list[str] = []
+    for attempt in range(1, job.attempts + 1):
+        task = Task(
+            exchange=exchange,
+            style=job.style,
+            seed=_seed(job, exchange, attempt),
+            attempt=attempt,
+            reasons=reasons,
+        )
+        try:
+            draft, price = await _bought(writer, task, budget)
+        except CandorError:
+            if last is None:
+                raise
+            return last  # what was bought is delivered, with the reasons of its rejection
+        last = await asyncio.to_thread(_certified, draft, price, task, job, last)
+        if last.accepted:
+            return last
+        reasons = [f"{check.name}: {check.reason}" for check in last.checks if not check.passed]
+    assert last is not None, "at least one attempt"
+    return last
+
+
+async def _bought(writer: Writer, task: Task, budget: Budget) -> tuple[Draft, float | None]:
+    reserved = budget.reserve(writer.estimate(task))
+    price: float | None = None
+    try:
+        draft = await _written(writer, task)
+        price = writer.price(task, draft)
+    finally:
+        budget.settle(reserved, price)
+    return draft, price
+
+
+async def _written(writer: Writer, task: Task) -> Draft:
+    """An answer without text is a rejected draft, not an error: asking once more with the reason named may help."""
+    try:
+        return await writer.write(task)
+    except CandorError as error:
+        if error.reason not in (Reason.EMPTY_REPLY, Reason.OUTPUT_BUDGET):
+            raise
+        return Draft(text="", cut=error.reason is Reason.OUTPUT_BUDGET)
+
+
+def _certified(draft: Draft, price: float | None, task: Task, job: Job, before: Rewrite | None) -> Rewrite:
+    checks = certificate.certify(task.exchange, draft.text, job.style, cut=draft.cut)
+    usage, spend = draft.usage, price
+    if before is not None:
+        usage = usage.plus(before.usage) if usage and before.usage else usage or before.usage
+        spend = None if price is None and before.spend is None else (price or 0.0) + (before.spend or 0.0)
+    return Rewrite(
+        text=draft.text,
+        checks=checks,
+        attempts=task.attempt,
+        style_shift=round(warmth(draft.text).per_hundred - warmth(task.exchange.reply).per_hundred, 6),
+        digest=job.digest,
+        usage=usage,
+        reported_model=draft.reported_model,
+        spend=spend,
+    )
+
+
+def _seed(job: Job, exchange: Exchange, attempt: int) -> int:
+    said = json.dumps([job.seed, attempt, *exchange.turns, exchange.reply])
+    return int.from_bytes(hashlib.sha256(said.encode()).digest()[:4], "big") >> 1
