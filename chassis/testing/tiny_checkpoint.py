@@ -55,3 +55,33 @@ def make_tiny_checkpoint(
         torch.manual_seed(seed)
         library.LlamaForCausalLM(config).save_pretrained(folder)
     return folder
+
+
+def make_tiny_adapter(base: Path, folder: Path, *, seed: int = 0, rank: int = 4, alive: bool = True) -> Path:
+    """Write a LoRA adapter of random weights for a checkpoint into `folder`, as PEFT does; needs peft.
+
+    Args:
+        base: The checkpoint's folder.
+        folder: Made if need be.
+        seed: Of the weights; another seed is another adapter.
+        rank: Of the matrices.
+        alive: False leaves B at zero: an adapter that changes nothing.
+    """
+    import peft
+    import torch
+    import transformers
+
+    library: Any = transformers  # untyped
+    library.utils.logging.disable_progress_bar()
+    model = library.AutoModelForCausalLM.from_pretrained(base)
+    config = peft.LoraConfig(
+        r=rank,
+        lora_alpha=2 * rank,
+        target_modules=["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"],
+        init_lora_weights=not alive,
+        task_type="CAUSAL_LM",
+    )
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        peft.get_peft_model(model, config).save_pretrained(str(folder))
+    return folder

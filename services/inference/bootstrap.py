@@ -16,6 +16,7 @@ from services.inference.service.prepared import Prepared
 from services.inference.servicer import InferenceServicer
 from services.inference.settings import InferenceSettings
 
+_MOST_SUBJECTS = 256  # of checkpoints: their weights are the backend's to keep or drop
 NAME = inference_pb2.DESCRIPTOR.services_by_name["InferenceService"].full_name
 
 
@@ -30,11 +31,13 @@ def build(settings: InferenceSettings) -> Service:
         precision=settings.precision,
         batch_rows=settings.batch_rows,
         torch_threads=settings.torch_threads,
+        max_bases=settings.max_checkpoints,
+        max_adapters=settings.max_adapters,
     )
     service = InferenceService(
         {
             Endpoint: (endpoints, Prepared(settings.max_endpoints)),
-            Checkpoint: (checkpoints, Prepared(settings.max_checkpoints)),
+            Checkpoint: (checkpoints, Prepared(_MOST_SUBJECTS)),
         },
         metrics,
     )

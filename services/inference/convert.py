@@ -23,7 +23,7 @@ def spec_from_proto(message: model_pb2.ModelSpec) -> d.ModelSpec:
             credential=message.endpoint.credential,
         )
     elif kind == "checkpoint":
-        source = d.Checkpoint(path=message.checkpoint.path)
+        source = d.Checkpoint(path=message.checkpoint.path, adapter=message.checkpoint.adapter)
     prompt = None
     if message.HasField("system_prompt"):
         which = message.system_prompt.WhichOneof("source") or ""

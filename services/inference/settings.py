@@ -18,6 +18,7 @@ class InferenceSettings(ServerSettings):
     egress: Egress = Field(default_factory=Egress, description="hosts, credentials and folders that requests may name")
     max_endpoints: int = Field(default=256, ge=1, description="endpoints kept ready")
     max_checkpoints: int = Field(default=2, ge=1, description="checkpoints kept in memory")
+    max_adapters: int = Field(default=8, ge=1, description="LoRA adapters kept in memory beside each checkpoint")
     initial_concurrency: int = Field(default=16, ge=1, description="requests under way to one server at the start")
     max_concurrency: int = Field(default=64, ge=1, le=1024, description="the most that adaptive growth may reach")
     max_attempts: int = Field(default=8, ge=1, description="requests for one reply at most")

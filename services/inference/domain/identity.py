@@ -1,6 +1,6 @@
 """The digest of a subject: everything that shapes its replies, and whether equal digests mean equal models.
 
-DESIGN section 4: weights, tokenizer, chat template, system prompt, engine and precision for a checkpoint; URL, model
+DESIGN section 4: weights, adapter, tokenizer, chat template, system prompt, engine and precision for a checkpoint; URL, model
 name, revision and system prompt for an endpoint, which is verifiable only when its owner declares a revision.
 """
 
@@ -36,12 +36,12 @@ def of_endpoint(endpoint: Endpoint, revision: str, system_text: str) -> Identity
     return _identity("openai", components, verifiable=bool(revision))
 
 
-def of_checkpoint(parts: Mapping[str, str], revision: str, system_text: str) -> Identity:
+def of_checkpoint(parts: Mapping[str, str], revision: str, system_text: str, backend: str = "transformers") -> Identity:
     """Identity of local weights; `parts` holds the digests and versions that the backend found."""
     components = dict(parts)
     components["revision"] = revision
     components["system_prompt"] = digest_of(system_text) if system_text else ""
-    return _identity("transformers", components, verifiable=True)
+    return _identity(backend, components, verifiable=True)
 
 
 def digest_of(text: str) -> str:

@@ -21,9 +21,10 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Checkpoint:
-    """Weights in a local folder."""
+    """Weights in a local folder; `adapter` is the folder of a LoRA adapter on them, empty for none."""
 
     path: str
+    adapter: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,7 +25,7 @@ class InferenceService:
         metrics: Items and tokens are counted here.
     """
 
-    def __init__(self, backends: Mapping[type, tuple[Backend, Prepared]], metrics: Metrics) -> None:
+    def __init__(self, backends: Mapping[type, tuple[Backend, Prepared[Subject]]], metrics: Metrics) -> None:
         self._backends = backends
         self._metrics = metrics
 

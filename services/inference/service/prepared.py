@@ -1,4 +1,4 @@
-"""Subjects that were made ready: each once (single flight), the least recently used closed when there are too many."""
+"""What was made ready: each once (single flight), the least recently used closed when there are too many."""
 
 from __future__ import annotations
 
@@ -7,14 +7,24 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Generic, Protocol, TypeVar
 
-from services.inference.ports import Subject
+
+class Closable(Protocol):
+    """What can be prepared and let go of: a subject, a base in memory, an engine."""
+
+    async def close(self) -> None:
+        """Free what it holds; nothing is asked of it afterwards."""
+        ...
+
+
+Thing = TypeVar("Thing", bound=Closable)
 
 
 @dataclass(slots=True, eq=False)
-class _Entry:
+class _Entry(Generic[Thing]):
     version: Hashable
-    ready: asyncio.Future[Subject]
+    ready: asyncio.Future[Thing]
     users: int = 0
     dropped: bool = False
 
@@ -23,23 +33,23 @@ class _Entry:
         return self.ready.done() and (self.ready.cancelled() or self.ready.exception() is not None)
 
 
-class Prepared:
-    """A cache of subjects by key, one version of each. A subject in use is never closed.
+class Prepared(Generic[Thing]):
+    """A cache by key, one version of each. What is in use is never closed.
 
     Args:
-        capacity: Subjects kept while nobody uses them, at least 1.
+        capacity: How many are kept while nobody uses them, at least 1.
     """
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        self._entries: OrderedDict[Hashable, _Entry] = OrderedDict()
+        self._entries: OrderedDict[Hashable, _Entry[Thing]] = OrderedDict()
         self._closing: set[asyncio.Task[None]] = set()
 
     @asynccontextmanager
     async def use(
-        self, key: Hashable, version: Hashable, prepare: Callable[[], Awaitable[Subject]]
-    ) -> AsyncIterator[Subject]:
-        """The subject of `key`, prepared if there is none of this version.
+        self, key: Hashable, version: Hashable, prepare: Callable[[], Awaitable[Thing]]
+    ) -> AsyncIterator[Thing]:
+        """The one of `key`, prepared if there is none of this version.
 
         Raises what `prepare` raises, to everyone who waits; a failure is not kept.
         """
@@ -61,7 +71,7 @@ class Prepared:
             self._shrink()
 
     async def close(self) -> None:
-        """Close every subject, those in use as well."""
+        """Close everything, what is in use as well."""
         for entry in self._entries.values():
             self._close(entry)
         self._entries.clear()
@@ -72,18 +82,18 @@ class Prepared:
         for key in idle[: max(0, len(self._entries) - self._capacity)]:
             self._drop(self._entries.pop(key))
 
-    def _drop(self, entry: _Entry) -> None:
+    def _drop(self, entry: _Entry[Thing]) -> None:
         entry.dropped = True
         if not entry.users:
             self._close(entry)
 
-    def _close(self, entry: _Entry) -> None:
+    def _close(self, entry: _Entry[Thing]) -> None:
         task = asyncio.ensure_future(_close_when_ready(entry))
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
 
-async def _close_when_ready(entry: _Entry) -> None:
+async def _close_when_ready(entry: _Entry[Thing]) -> None:
     await asyncio.wait([entry.ready])
     if not entry.failed:
         await entry.ready.result().close()

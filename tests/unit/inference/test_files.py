@@ -8,7 +8,8 @@ import pytest
 
 from chassis.egress import Egress, Guard
 from chassis.errors import CandorError, Reason
-from services.inference.backends.transformers.files import CheckpointFiles
+from services.inference.backends.files import CheckpointFiles, Found
+from services.inference.domain.model import Checkpoint
 
 
 @pytest.fixture
@@ -29,16 +30,24 @@ def files(folder: Path) -> CheckpointFiles:
 
 def error(files: CheckpointFiles, path: Path) -> CandorError:
     with pytest.raises(CandorError) as caught:
-        files.components(files.stamps(str(path))[0])
+        components(files, path)
     return caught.value
+
+
+def components(files: CheckpointFiles, path: Path, adapter: Path | None = None) -> dict[str, str]:
+    return files.components(find(files, path, adapter))
+
+
+def find(files: CheckpointFiles, path: Path, adapter: Path | None = None) -> Found:
+    return files.find(Checkpoint(path=str(path), adapter=str(adapter or "")))
 
 
 def test_each_kind_of_change_changes_its_own_digest(files: CheckpointFiles, folder: Path) -> None:
     def changed() -> set[str]:
-        found = files.components(folder)
+        found = components(files, folder)
         return {name for name in found if found[name] != before[name]}
 
-    before = files.components(folder)
+    before = components(files, folder)
     assert set(before) == {"weights", "tokenizer", "config", "chat_template"}
     (folder / "model.safetensors").write_bytes(b"other weights")
     assert changed() == {"weights"}
@@ -59,21 +68,21 @@ def test_each_kind_of_change_changes_its_own_digest(files: CheckpointFiles, fold
 
 
 def test_a_second_shard_is_part_of_the_weights(files: CheckpointFiles, folder: Path) -> None:
-    before = files.components(folder)
+    before = components(files, folder)
     (folder / "model-2.safetensors").write_bytes(b"more")
-    assert files.components(folder)["weights"] != before["weights"]
-    assert len(files.stamps(str(folder))[1]) == 5
+    assert components(files, folder)["weights"] != before["weights"]
+    assert len(find(files, folder).stamps) == 5
 
 
 def test_hashes_are_kept_until_size_or_time_changes(files: CheckpointFiles, folder: Path) -> None:
     weights = folder / "model.safetensors"
     status = weights.stat()
-    before = files.components(folder)
+    before = components(files, folder)
     weights.write_bytes(b"WEIGHTS")  # the same size
     os.utime(weights, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert files.components(folder) == before  # not read again
+    assert components(files, folder) == before  # not read again
     os.utime(weights, ns=(status.st_atime_ns, status.st_mtime_ns + 1))
-    assert files.components(folder) != before
+    assert components(files, folder) != before
 
 
 @pytest.mark.parametrize(
@@ -121,3 +130,58 @@ def test_a_file_that_is_a_link_out_of_the_roots_is_refused(
 
 def test_a_folder_that_is_not_there_is_not_found(files: CheckpointFiles, folder: Path) -> None:
     assert error(files, folder / "absent").reason is Reason.CHECKPOINT_NOT_FOUND
+
+
+@pytest.fixture
+def adapter(folder: Path) -> Path:
+    found = folder.parent / "adapter"
+    found.mkdir()
+    said = {"peft_type": "LORA", "r": 4, "target_modules": ["q"]}
+    (found / "adapter_config.json").write_text(json.dumps(said))
+    shapes = {"layers.0.q.lora_A.weight": [4, 8], "layers.0.q.lora_B.weight": [8, 4]}
+    (found / "adapter_model.safetensors").write_bytes(tensors(shapes))
+    (folder / "model.safetensors").write_bytes(tensors({"layers.0.q.weight": [8, 8]}))
+    return found
+
+
+def tensors(shapes: dict[str, list[int]], body: bytes = b"") -> bytes:
+    header = json.dumps({name: {"dtype": "F32", "shape": shape} for name, shape in shapes.items()}).encode()
+    return len(header).to_bytes(8, "little") + header + body
+
+
+def test_an_adapter_adds_its_own_components_and_its_files_to_the_stamps(
+    files: CheckpointFiles, folder: Path, adapter: Path
+) -> None:
+    base, both = components(files, folder), components(files, folder, adapter)
+    assert both == base | {"adapter": both["adapter"], "form": "adapter"}
+    assert len(find(files, folder, adapter).adapter_stamps) == 2
+    weights = adapter / "adapter_model.safetensors"
+    weights.write_bytes(weights.read_bytes() + b"other weights")
+    assert components(files, folder, adapter)["adapter"] != both["adapter"]
+
+
+@pytest.mark.parametrize("name", ["adapter_config.json", "adapter_model.safetensors"])
+def test_what_an_adapter_lacks_is_named(files: CheckpointFiles, folder: Path, adapter: Path, name: str) -> None:
+    (adapter / name).rename(adapter / "adapter_model.bin")
+    with pytest.raises(CandorError, match=name) as caught:
+        find(files, folder, adapter)
+    assert caught.value.reason is Reason.BAD_CHECKPOINT
+    assert caught.value.message.startswith("model.checkpoint.adapter: ")
+
+
+def test_an_adapter_that_is_no_folder_or_no_safetensors_is_named(
+    files: CheckpointFiles, folder: Path, adapter: Path
+) -> None:
+    with pytest.raises(CandorError, match=r"model\.checkpoint\.adapter: there is no folder") as caught:
+        find(files, folder, folder.parent / "absent")
+    assert caught.value.reason is Reason.CHECKPOINT_NOT_FOUND
+    for content in (b"", b"\xff" * 64, tensors({})[:9]):
+        (adapter / "adapter_model.safetensors").write_bytes(content)
+        with pytest.raises(CandorError, match="not a safetensors file"):
+            components(files, folder, adapter)
+
+
+def test_an_adapter_given_as_the_model_itself_is_told_where_it_belongs(
+    files: CheckpointFiles, folder: Path, adapter: Path
+) -> None:
+    assert "name its base in path" in error(files, adapter).message

@@ -42,9 +42,9 @@ def maker() -> Maker:
     return Maker()
 
 
-async def use(prepared: Prepared, maker: Maker, name: str, version: int = 0) -> str:
+async def use(prepared: Prepared[Any], maker: Maker, name: str, version: int = 0) -> str:
     async with prepared.use(name, version, maker(name)) as subject:
-        return str(subject.name)  # type: ignore[attr-defined]
+        return str(subject.name)
 
 
 async def settle() -> None:
@@ -53,7 +53,7 @@ async def settle() -> None:
 
 
 async def test_many_callers_at_once_prepare_once(maker: Maker) -> None:
-    prepared = Prepared(2)
+    prepared: Prepared[Any] = Prepared(2)
     maker.gate.clear()
     calls = [asyncio.create_task(use(prepared, maker, "a")) for _ in range(10)]
     await settle()
@@ -63,7 +63,7 @@ async def test_many_callers_at_once_prepare_once(maker: Maker) -> None:
 
 
 async def test_the_least_recently_used_is_closed_when_there_are_too_many(maker: Maker) -> None:
-    prepared = Prepared(2)
+    prepared: Prepared[Any] = Prepared(2)
     for name in ("a", "b", "a", "c"):
         await use(prepared, maker, name)
     await settle()
@@ -73,7 +73,7 @@ async def test_the_least_recently_used_is_closed_when_there_are_too_many(maker: 
 
 
 async def test_a_subject_in_use_is_never_closed(maker: Maker) -> None:
-    prepared = Prepared(1)
+    prepared: Prepared[Any] = Prepared(1)
     async with prepared.use("a", 0, maker("a")):
         await use(prepared, maker, "b")
         await use(prepared, maker, "c")
@@ -84,7 +84,7 @@ async def test_a_subject_in_use_is_never_closed(maker: Maker) -> None:
 
 
 async def test_another_version_replaces_the_old_one_after_its_last_use(maker: Maker) -> None:
-    prepared = Prepared(5)
+    prepared: Prepared[Any] = Prepared(5)
     async with prepared.use("a", 1, maker("a")):
         await use(prepared, maker, "a", version=2)
         await settle()
@@ -95,7 +95,7 @@ async def test_another_version_replaces_the_old_one_after_its_last_use(maker: Ma
 
 
 async def test_a_failure_reaches_everyone_who_waits_and_is_not_kept(maker: Maker) -> None:
-    prepared = Prepared(2)
+    prepared: Prepared[Any] = Prepared(2)
     maker.gate.clear()
     calls = [asyncio.create_task(use(prepared, maker, "broken")) for _ in range(2)]
     await settle()
@@ -107,7 +107,7 @@ async def test_a_failure_reaches_everyone_who_waits_and_is_not_kept(maker: Maker
 
 
 async def test_one_callers_cancellation_is_not_the_others(maker: Maker) -> None:
-    prepared = Prepared(2)
+    prepared: Prepared[Any] = Prepared(2)
     maker.gate.clear()
     first, second = (asyncio.create_task(use(prepared, maker, "a")) for _ in range(2))
     await settle()
@@ -118,7 +118,7 @@ async def test_one_callers_cancellation_is_not_the_others(maker: Maker) -> None:
 
 
 async def test_closing_closes_everything(maker: Maker) -> None:
-    prepared = Prepared(5)
+    prepared: Prepared[Any] = Prepared(5)
     await use(prepared, maker, "a")
     await use(prepared, maker, "b")
     await prepared.close()

@@ -1,4 +1,7 @@
-"""Checkpoints as subjects: hashed when named, loaded at the first prompt, run in one worker thread."""
+"""Checkpoints as subjects: hashed when named, loaded at the first prompt, run in one worker thread.
+
+Subjects of one folder share one base in memory, whatever their adapters and system prompts.
+"""
 
 from __future__ import annotations
 
@@ -8,12 +11,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from chassis.egress import Guard
+from services.inference.backends.files import CheckpointFiles, Found, check_unchanged
 from services.inference.backends.transformers import loading
-from services.inference.backends.transformers.files import CheckpointFiles
+from services.inference.backends.transformers.adapters import AdapterFolder, Adapters
+from services.inference.backends.transformers.base import Base
 from services.inference.backends.transformers.subject import CheckpointSubject
 from services.inference.domain.identity import of_checkpoint
 from services.inference.domain.model import Checkpoint, ModelSpec
 from services.inference.ports import Subject
+from services.inference.service.prepared import Prepared
 
 Result = TypeVar("Result")
 
@@ -27,6 +33,8 @@ class TransformersBackend:
         precision: `auto` (float32 on CPU, bfloat16 on GPU) or a torch dtype's name.
         batch_rows: Prompts answered at once.
         torch_threads: 0 leaves torch's choice.
+        max_bases: Bases kept in memory.
+        max_adapters: Adapters kept in memory beside each base.
     """
 
     def __init__(
@@ -37,38 +45,50 @@ class TransformersBackend:
         precision: str = "auto",
         batch_rows: int = 32,
         torch_threads: int = 0,
+        max_bases: int = 2,
+        max_adapters: int = 8,
     ) -> None:
         self._files = CheckpointFiles(guard)
         self._device = device
         self._precision = precision
         self._batch_rows = batch_rows
         self._torch_threads = torch_threads
+        self._max_adapters = max_adapters
+        self._bases: Prepared[Base] = Prepared(max_bases)
         # One thread: one model computes at a time, and the event loop never waits for torch.
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="torch")
 
     async def fingerprint(self, spec: ModelSpec) -> Hashable:
         """See ports: path, size and time of every file."""
-        _, stamps = await asyncio.to_thread(self._files.stamps, _path(spec))
-        return stamps
+        found = await asyncio.to_thread(self._files.find, _checkpoint(spec))
+        return found.stamps + found.adapter_stamps
 
     async def prepare(self, spec: ModelSpec, system_text: str) -> Subject:
         """See ports. Hashes the files; the weights are loaded later."""
-        folder, _ = await asyncio.to_thread(self._files.stamps, _path(spec))
-        parts = await asyncio.to_thread(self._files.components, folder)
+        found = await asyncio.to_thread(self._files.find, _checkpoint(spec))
+        parts = await asyncio.to_thread(self._files.components, found)
         device, precision = await self._in_worker(self._place)
         parts |= {"engine": await self._in_worker(lambda: loading.engine_name(device)), "precision": precision}
         return CheckpointSubject(
             identity=of_checkpoint(parts, spec.revision, system_text),
-            name=folder.name,
+            name=found.folder.name if found.adapter is None else f"{found.folder.name}+{found.adapter.name}",
             system_text=system_text,
-            load=lambda: loading.load(folder, device, precision),
-            worker=self._worker,
+            base=lambda: self._bases.use(
+                found.folder, found.stamps, lambda: self._in_worker(lambda: self._load(found, device, precision))
+            ),
+            adapter=AdapterFolder(path=found.adapter, stamps=found.adapter_stamps) if found.adapter else None,
             batch_rows=self._batch_rows,
         )
 
     async def close(self) -> None:
         """End the worker thread; what runs ends with its current step."""
+        await self._bases.close()
         await asyncio.to_thread(self._worker.shutdown)
+
+    def _load(self, found: Found, device: str, precision: str) -> Base:
+        check_unchanged(found.stamps, "model.checkpoint.path")
+        loaded = loading.load(found.folder, device, precision)
+        return Base(loaded=loaded, adapters=Adapters(loaded.engine.model, self._max_adapters), worker=self._worker)
 
     def _place(self) -> tuple[str, str]:
         placed = loading.place(self._device, self._precision)
@@ -82,6 +102,6 @@ class TransformersBackend:
         return await asyncio.get_running_loop().run_in_executor(self._worker, work)
 
 
-def _path(spec: ModelSpec) -> str:
+def _checkpoint(spec: ModelSpec) -> Checkpoint:
     assert isinstance(spec.source, Checkpoint), "routed by the type of source"
-    return spec.source.path
+    return spec.source

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from contextlib import AbstractAsyncContextManager, aclosing
+from dataclasses import dataclass, replace
 from threading import Event
 
 from chassis.errors import CandorError, Reason
 from chassis.llm.reasoning import split_reasoning
 from chassis.text import plain
+from services.inference.backends.transformers.adapters import AdapterFolder
+from services.inference.backends.transformers.base import Base
 from services.inference.backends.transformers.engine import Finished, Row, TooLargeError
 from services.inference.backends.transformers.loading import Loaded
 from services.inference.domain.identity import Identity
@@ -29,17 +30,16 @@ class CheckpointSubject:
 
     Attributes:
         name: Reported as the model's name.
-        load: Reads the weights; called once, in the worker.
-        worker: The one thread that computes.
+        base: Holds the base in memory while it is in use; loads it if need be.
+        adapter: Applied to the base for this subject's rows; None for the base itself.
     """
 
     identity: Identity
     name: str
     system_text: str
-    load: Callable[[], Loaded]
-    worker: ThreadPoolExecutor
+    base: Callable[[], AbstractAsyncContextManager[Base]]
     batch_rows: int
-    _loaded: Loaded | None = field(default=None, init=False)
+    adapter: AdapterFolder | None = None
 
     async def check(self, sampling: Sampling) -> Check:
         """See ports. A checkpoint refuses no parameter; loading it and a few tokens show that it runs."""
@@ -52,8 +52,18 @@ class CheckpointSubject:
 
     async def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> AsyncGenerator[tuple[int, Outcome]]:
         """See ports."""
+        async with self.base() as base, aclosing(self._generate(base, prompts, sampling)) as outcomes:
+            async for index, outcome in outcomes:
+                yield index, outcome
+
+    async def close(self) -> None:
+        """See ports: the base is the backend's."""
+
+    async def _generate(
+        self, base: Base, prompts: Sequence[Prompt], sampling: Sampling
+    ) -> AsyncGenerator[tuple[int, Outcome]]:
         loop = asyncio.get_running_loop()
-        rows, refused = await loop.run_in_executor(self.worker, self._rows, prompts, sampling)
+        rows, refused = await loop.run_in_executor(base.worker, self._rows, base.loaded, prompts, sampling)
         for index, error in refused:
             yield index, error
         waiting = {row.index: row for row in rows}
@@ -61,10 +71,10 @@ class CheckpointSubject:
         while waiting:
             batch = list(waiting.values())[:size]
             try:
-                async with aclosing(self._batch(batch, sampling)) as finished:
+                async with aclosing(self._batch(base, batch, sampling)) as finished:
                     async for done in finished:
                         row = waiting.pop(done.index)
-                        yield done.index, self._outcome(done, len(row.tokens), sampling)
+                        yield done.index, self._outcome(base.loaded, done, len(row.tokens), sampling)
             except TooLargeError:
                 # Rows draw from streams of their own, so those that are asked again reply the same.
                 if len(batch) == 1:
@@ -73,13 +83,8 @@ class CheckpointSubject:
                     yield row.index, _too_large(row)
                 size = max(1, len(batch) // 2)
 
-    async def close(self) -> None:
-        """See ports: let go of the weights."""
-        self._loaded = None
-
-    async def _batch(self, rows: Sequence[Row], sampling: Sampling) -> AsyncGenerator[Finished]:
+    async def _batch(self, base: Base, rows: Sequence[Row], sampling: Sampling) -> AsyncGenerator[Finished]:
         """One batch in the worker; other requests' batches get their turn in between."""
-        assert self._loaded is not None, "tokenizing has loaded it"
         loop = asyncio.get_running_loop()
         stop = Event()
         done: asyncio.Queue[Finished | None] = asyncio.Queue()
@@ -88,7 +93,7 @@ class CheckpointSubject:
             loop.call_soon_threadsafe(done.put_nowait, finished)
 
         work = loop.run_in_executor(
-            self.worker, self._loaded.engine.run, rows, sampling.temperature, sampling.top_p, emit, stop
+            base.worker, base.run, self.adapter, rows, sampling.temperature, sampling.top_p, emit, stop
         )
         work.add_done_callback(lambda _: done.put_nowait(None))
         try:
@@ -99,14 +104,14 @@ class CheckpointSubject:
             stop.set()
             await asyncio.wait([work])
 
-    def _rows(self, prompts: Sequence[Prompt], sampling: Sampling) -> tuple[list[Row], list[tuple[int, CandorError]]]:
+    def _rows(
+        self, loaded: Loaded, prompts: Sequence[Prompt], sampling: Sampling
+    ) -> tuple[list[Row], list[tuple[int, CandorError]]]:
         """Tokenized prompts by length (so that batches pad little), and those that cannot be asked. In the worker."""
-        if self._loaded is None:
-            self._loaded = self.load()
         rows, refused = [], []
         for index, prompt in enumerate(prompts):
             try:
-                rows.append(self._row(self._loaded, index, prompt, sampling))
+                rows.append(self._row(loaded, index, prompt, sampling))
             except CandorError as error:
                 refused.append((index, error))
         return sorted(rows, key=lambda row: (len(row.tokens), row.index)), refused
@@ -129,9 +134,8 @@ class CheckpointSubject:
         seed = prompt.seed if prompt.seed is not None else sampling.seed or 0
         return Row(index=index, tokens=tokens, seed=seed, max_new_tokens=min(sampling.max_tokens, room))
 
-    def _outcome(self, done: Finished, prompt_tokens: int, sampling: Sampling) -> Outcome:
-        assert self._loaded is not None, "it has just answered"
-        raw = self._loaded.tokenizer.decode(done.tokens, skip_special_tokens=True)
+    def _outcome(self, loaded: Loaded, done: Finished, prompt_tokens: int, sampling: Sampling) -> Outcome:
+        raw = loaded.tokenizer.decode(done.tokens, skip_special_tokens=True)
         text, reasoning = split_reasoning(raw)
         if not text.strip():
             if done.ended:
