@@ -9,6 +9,7 @@ from chassis.errors import CandorError
 from chassis.rpc_errors import to_status
 from services.inference.domain import model as d
 from services.inference.domain.identity import Identity
+from services.inference.domain.liveness import Liveness
 
 
 def spec_from_proto(message: model_pb2.ModelSpec) -> d.ModelSpec:
@@ -80,6 +81,14 @@ def check_to_proto(check: d.Check) -> inference_pb2.CheckModelResponse:
         reported_model=check.reported_model,
         accepted_sampling=sampling_to_proto(check.sampling),
         notes=check.notes,
+        liveness=liveness_to_proto(check.liveness) if check.liveness else None,
+    )
+
+
+def liveness_to_proto(found: Liveness) -> inference_pb2.Liveness:
+    """The wire form of the canary's finding."""
+    return inference_pb2.Liveness(
+        alive=found.alive, difference=found.difference, floor=found.floor, probes=found.probes
     )
 
 

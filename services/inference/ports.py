@@ -23,7 +23,7 @@ class Subject(Protocol):
         ...
 
     async def check(self, sampling: Sampling) -> Check:
-        """Ask one probe question. Raises CandorError."""
+        """Ask one probe question, and the liveness probes of an adapter. Raises CandorError."""
         ...
 
     def generate(

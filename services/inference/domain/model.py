@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from services.inference.domain.liveness import Liveness
+
 ROLES = ("system", "user", "assistant")
 OMITTABLE = ("temperature", "top_p", "seed", "max_tokens")
 TOKEN_LIMIT_FIELDS = ("max_tokens", "max_completion_tokens")
@@ -88,11 +90,12 @@ class Reply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """What the probe question found out."""
+    """What the probe question found out; `liveness` of an adapter, None where there is none."""
 
     sampling: Sampling
     reported_model: str
     notes: tuple[str, ...] = ()
+    liveness: Liveness | None = None
 
 
 def conversation(prompt: Prompt, system_text: str) -> tuple[tuple[str, str], ...]:

@@ -168,3 +168,28 @@ async def test_an_adapter_stays_inside_the_roots(checkpoint: Path, adapters: lis
     finally:
         link.unlink()
         await backend.close()
+
+
+async def test_a_living_adapter_is_found_alive(
+    backend: TransformersBackend, checkpoint: Path, adapters: list[Path]
+) -> None:
+    check = await (await backend.prepare(spec(checkpoint, adapters[0]), "")).check(GREEDY)
+    assert check.liveness is not None
+    assert check.liveness.alive
+    assert check.liveness.difference > 0.1 > check.liveness.floor
+    assert check.liveness.probes >= 3
+
+
+async def test_a_model_without_adapter_has_no_liveness(backend: TransformersBackend, checkpoint: Path) -> None:
+    assert (await (await backend.prepare(spec(checkpoint), "")).check(GREEDY)).liveness is None
+
+
+@pytest.mark.parametrize("broken", ["zero_adapter", "misnamed_adapter"])
+async def test_an_adapter_that_changes_nothing_is_found_dead(
+    backend: TransformersBackend, checkpoint: Path, broken: str, request: pytest.FixtureRequest
+) -> None:
+    folder = request.getfixturevalue(broken)
+    check = await (await backend.prepare(spec(checkpoint, folder), "")).check(GREEDY)
+    assert check.liveness is not None
+    assert not check.liveness.alive
+    assert await texts(backend, spec(checkpoint, folder)) == await texts(backend, spec(checkpoint))

@@ -37,5 +37,10 @@ class Base:
         self.adapters.use(adapter)
         self.loaded.engine.run(rows, temperature, top_p, emit, stop)
 
+    def logprobs(self, adapter: AdapterFolder | None, texts: Sequence[Sequence[int]]) -> list[list[float]]:
+        """See `Engine.logprobs`, for each text. Raises CandorError as `Adapters.use` does."""
+        self.adapters.use(adapter)
+        return [self.loaded.engine.logprobs(tokens[: self.loaded.longest]) for tokens in texts]
+
     async def close(self) -> None:
         """Nothing is held beyond the object: whoever computes with it still has it."""

@@ -89,6 +89,17 @@ class Engine:
             torch.cuda.empty_cache()
             raise TooLargeError from error
 
+    def logprobs(self, tokens: Sequence[int]) -> list[float]:
+        """Log-probability of each token but the first, given those before it, in nats."""
+        import torch
+
+        with torch.inference_mode():
+            ids = torch.tensor([list(tokens)], device=self.model.device)
+            logits = self.model(input_ids=ids).logits[0, :-1].float()
+            chances = logits.log_softmax(dim=-1).gather(-1, ids[0, 1:, None]).squeeze(-1)
+            found: list[float] = chances.tolist()
+            return found
+
     def _run(
         self,
         rows: Sequence[Row],

@@ -16,6 +16,7 @@ from services.inference.backends.transformers.base import Base
 from services.inference.backends.transformers.engine import Finished, Row, TooLargeError
 from services.inference.backends.transformers.loading import Loaded
 from services.inference.domain.identity import Identity
+from services.inference.domain.liveness import PROBES, Liveness, judge
 from services.inference.domain.model import Check, Prompt, Reply, Sampling, Usage, conversation
 
 _PROBE = Prompt(messages=(("user", "Say the word ready."),))
@@ -48,7 +49,8 @@ class CheckpointSubject:
             harmless = (Reason.EMPTY_REPLY, Reason.OUTPUT_BUDGET)  # so few tokens need not make a text
             if isinstance(outcome, CandorError) and outcome.reason not in harmless:
                 raise outcome
-        return Check(sampling=replace(sampling, omit=()), reported_model=self.name)
+        liveness = await self._liveness() if self.adapter else None
+        return Check(sampling=replace(sampling, omit=()), reported_model=self.name, liveness=liveness)
 
     async def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> AsyncGenerator[tuple[int, Outcome]]:
         """See ports."""
@@ -82,6 +84,15 @@ class CheckpointSubject:
                     del waiting[row.index]
                     yield row.index, _too_large(row)
                 size = max(1, len(batch) // 2)
+
+    async def _liveness(self) -> Liveness:
+        def probe(base: Base) -> Liveness:
+            texts = [tokenize(base.loaded, probe) for probe in PROBES]
+            passes = [base.logprobs(who, texts) for who in (None, None, self.adapter)]
+            return judge(*passes)
+
+        async with self.base() as base:
+            return await asyncio.get_running_loop().run_in_executor(base.worker, probe, base)
 
     async def _batch(self, base: Base, rows: Sequence[Row], sampling: Sampling) -> AsyncGenerator[Finished]:
         """One batch in the worker; other requests' batches get their turn in between."""
@@ -117,16 +128,7 @@ class CheckpointSubject:
         return sorted(rows, key=lambda row: (len(row.tokens), row.index)), refused
 
     def _row(self, loaded: Loaded, index: int, prompt: Prompt, sampling: Sampling) -> Row:
-        from jinja2 import TemplateError
-
-        turns = [{"role": role, "content": text} for role, text in conversation(prompt, self.system_text)]
-        try:
-            text = loaded.tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
-        except TemplateError as error:
-            message = f"the checkpoint's chat template refuses this conversation: {plain(str(error))}"
-            raise CandorError(Reason.BAD_CHECKPOINT, message) from error
-        # The template writes the special tokens itself.
-        tokens = loaded.tokenizer(text, add_special_tokens=False)["input_ids"]
+        tokens = tokenize(loaded, conversation(prompt, self.system_text), ask=True)
         room = loaded.longest - len(tokens)
         if room < 1 or not tokens:
             message = f"the prompt has {len(tokens)} tokens; the model takes {loaded.longest} with its reply"
@@ -150,6 +152,21 @@ class CheckpointSubject:
             latency_seconds=done.seconds,
             reported_model=self.name,
         )
+
+
+def tokenize(loaded: Loaded, turns: Sequence[tuple[str, str]], *, ask: bool = False) -> list[int]:
+    """A conversation's tokens; `ask`: with the opening of a reply. Raises CandorError BAD_CHECKPOINT."""
+    from jinja2 import TemplateError
+
+    said = [{"role": role, "content": text} for role, text in turns]
+    try:
+        text = loaded.tokenizer.apply_chat_template(said, add_generation_prompt=ask, tokenize=False)
+    except TemplateError as error:
+        message = f"the checkpoint's chat template refuses this conversation: {plain(str(error))}"
+        raise CandorError(Reason.BAD_CHECKPOINT, message) from error
+    # The template writes the special tokens itself.
+    tokens: list[int] = loaded.tokenizer(text, add_special_tokens=False)["input_ids"]
+    return tokens
 
 
 def _too_large(row: Row) -> CandorError:
