@@ -13,7 +13,20 @@ from types import TracebackType
 
 import typer
 
-from candor_cli.commands import calibrate, demo, evaluate, evaluations, grade, plan, results, score, serve, tasks
+from candor_cli.commands import (
+    analyze,
+    calibrate,
+    demo,
+    evaluate,
+    evaluations,
+    grade,
+    plan,
+    ratings,
+    results,
+    score,
+    serve,
+    tasks,
+)
 from candor_cli.output import drop_output
 from chassis.errors import CandorError, ExitCode
 
@@ -27,14 +40,16 @@ app = typer.Typer(
 )
 app.command("evaluate")(evaluate.evaluate)
 app.command("plan")(plan.plan)
-app.command("demo")(demo.demo)
+app.command("analyze")(analyze.analyze)
 app.command("grade")(grade.grade)
 app.command("score")(score.score)
 app.command("serve")(serve.serve)
+app.add_typer(demo.app, name="demo")
 app.add_typer(tasks.app, name="tasks")
 app.add_typer(evaluations.app, name="evaluations")
 app.add_typer(results.app, name="results")
 app.add_typer(calibrate.app, name="calibrate")
+app.add_typer(ratings.app, name="ratings")
 
 
 @app.callback(invoke_without_command=True)

@@ -27,7 +27,7 @@ def run_demo(folder: Path, seed: int) -> int:
 
     console = Console(stderr=True)
     console.print(_INTRODUCTION.format(folder=folder), highlight=False)
-    with _training_view(console) as show:
+    with training_view(console) as show:
         files = prepare(folder, show, seed=seed)
     state, out = folder / "state", folder / "report"
     code = run_job(Job(document=files.document, remote=Remote(""), state=state, out=out, new=True))
@@ -41,7 +41,7 @@ def run_demo(folder: Path, seed: int) -> int:
 
 
 @contextmanager
-def _training_view(console: Console) -> Iterator[Callable[[str, float], None]]:
+def training_view(console: Console) -> Iterator[Callable[[str, float], None]]:
     """Takes (what is being done, share done): a bar on a terminal, a line for every tenth elsewhere."""
     if not console.is_terminal:
         said: set[tuple[str, int]] = set()

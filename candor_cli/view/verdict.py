@@ -14,6 +14,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
+from candor_cli.view.arms import differences_table, made_table
 from candor_cli.view.text import percent, points
 from chassis.text import plain
 
@@ -31,6 +32,10 @@ def show_verdict(console: Console, verdict: Mapping[str, Any]) -> None:
     )
     if verdict["gates"]:
         console.print(_gates(verdict["gates"]))
+    if verdict.get("made"):
+        console.print(made_table(verdict["made"]))
+    if len(verdict["comparisons"]) > 1:
+        console.print(differences_table(verdict["comparisons"]))
     for comparison in verdict["comparisons"]:
         table = _cells(comparison)
         if table is not None:
