@@ -88,10 +88,23 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     write = writers.get(path.suffix.lower())
     if write is None:
         raise CandorError(Reason.INVALID_REQUEST, f"{path}: name a file that ends in {', '.join(writers)}")
+    _put(path, write(rows))
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text, whole or not at all.
+
+    Raises:
+        CandorError: LEDGER_FULL when it cannot be written.
+    """
+    _put(path, text.encode())
+
+
+def _put(path: Path, data: bytes) -> None:
     partial = path.with_name(f".{path.name}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_bytes(write(rows))
+        partial.write_bytes(data)
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)

@@ -25,7 +25,7 @@ def verdict_json(report: Report) -> str:
         {"candidate": candidate, "direction": direction, "count": count}
         for (candidate, direction), count in sorted(report.flip_counts.items())
     ]
-    return json.dumps({"schema": SCHEMA, **_finite(value)}, ensure_ascii=False, indent=1)
+    return json.dumps({"schema": SCHEMA, **finite(value)}, ensure_ascii=False, indent=1)
 
 
 def _first(flips: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -39,11 +39,12 @@ def _first(flips: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return kept
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """The same value with null for every number that is not finite."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, dict):
-        return {str(key): _finite(item) for key, item in value.items()}
+        return {str(key): finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return value

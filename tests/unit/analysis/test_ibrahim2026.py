@@ -265,8 +265,8 @@ def test_cells_have_the_rates_and_the_tests_of_their_pairs(found: Any, rows: pd.
 
 def test_relative_changes_weigh_models_equally(found: Any, rows: pd.DataFrame) -> None:
     plain = rows[(rows["context"] == "none") & (rows["false"] == 0)]
-    rates = plain.groupby(["task", "treated", "model"])["y"].mean().groupby(["task", "treated"]).mean().unstack()
-    wanted = rates[1] / rates[0] - 1
+    rates = plain.groupby(["task", "treated", "model"])["y"].mean().groupby(["task", "treated"]).mean()
+    wanted = rates.xs(1, level="treated") / rates.xs(0, level="treated") - 1
     assert {one.task: one.value for one in found.relative if one.task != "overall"} == pytest.approx(wanted.to_dict())
     assert found.relative[0].task == "overall"
     assert found.relative[0].value == pytest.approx(wanted.mean())
@@ -378,9 +378,18 @@ def test_replies_of_one_kind_give_notes_and_no_crash(data: pd.DataFrame, verdict
     assert all(one.effects == () and one.note for one in found.glms)
 
 
-def test_one_arm_alone_has_no_effect(data: pd.DataFrame) -> None:
-    found = study(replies(data[data["arm"] == "warm"]), "warm", "original")
-    assert {one.note for one in found.glms} == {"only one of the two arms has replies here"}
+def test_what_one_arm_alone_was_asked_is_left_out(data: pd.DataFrame, found: Any) -> None:
+    extra = data[(data["arm"] == "original") & (data["model"] == "gpt-4o")]
+    more = pd.concat([data, extra.assign(model="mistral-small"), extra.assign(task="truthfulqa")])
+    wider = study(replies(more), "warm", "original")
+    assert (wider.glms, wider.cells, wider.gaps) == (found.glms, found.cells, found.gaps)
+    assert f"{2 * len(extra):,} replies are of a model and task" in wider.notes[0]
+
+
+def test_without_a_common_question_there_is_nothing(data: pd.DataFrame) -> None:
+    alone = study(replies(data[data["arm"] == "warm"]), "warm", "original")
+    assert (alone.glms, alone.cells) == ((), ())
+    assert "no reply is left" in " ".join(alone.notes)
 
 
 def test_confounded_factors_have_effects_without_errors(data: pd.DataFrame) -> None:

@@ -2,6 +2,7 @@
 
 import os
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 
 from services.orchestrator.domain.analysis.compare import compare
 from services.orchestrator.domain.analysis.glm import effect, fit
-from services.orchestrator.domain.analysis.published import COLUMNS, beside, read_published
+from services.orchestrator.domain.analysis.published import COLUMNS, agreement, beside, read_published
 
 HEADER = ",".join(COLUMNS)
 TEXT = f"""{HEADER}
@@ -25,15 +26,41 @@ at_hand = pytest.mark.skipif(not FILE, reason="the study's cells are not shipped
 
 
 def test_published_means_stand_beside_ours(table: Any) -> None:
-    found = compare("c", "v2", "v1", table(60))
+    found = compare("c", "v2", "v1", table(60)).study
     lines = beside(found, read_published(TEXT), "warm_ft")
     assert [(line.task, line.models) for line in lines] == [("core", 2), ("medqa", 1), ("gone", 1)]
     assert (lines[0].published_ref, lines[0].published_trt) == pytest.approx((0.2, 0.35))
-    row = found.row("core", "none", "no_belief", "error_study")
-    assert (lines[0].own_ref, lines[0].own_trt) == (row.rate_ref, row.rate_trt)
+    (cell,) = [c for c in found.cells if (c.task, c.context, c.belief) == ("core", "none", "no_belief")]
+    assert (lines[0].own_ref, lines[0].own_trt) == (cell.rate_ref, cell.rate_trt)
+    assert lines[0].difference == pytest.approx(cell.rate_trt - cell.rate_ref - 0.15)
     assert lines[1].published_trt == pytest.approx(0.605)
-    assert (lines[2].own_ref, lines[2].own_trt) == (None, None)
-    assert [line.published_ref for line in beside(found, read_published(TEXT), "warm_ft", "b")] == pytest.approx([0.3])
+    assert (lines[2].own_ref, lines[2].own_trt, lines[2].difference) == (None, None, None)
+
+
+def test_a_model_that_the_file_has_stands_beside_itself(table: Any) -> None:
+    text = TEXT.replace(",a,", ",qwen-32b,").replace(",b,", ",gpt-4o,")
+    found = replace(compare("c", "v2", "v1", table(60)).study, models=("openai/gpt-4o-2024-08-06",), cells=())
+    assert [line.published_ref for line in beside(found, read_published(text), "warm_ft")] == pytest.approx([0.3])
+
+
+def test_agreement_is_of_the_cells_that_both_have(table: Any) -> None:
+    found = compare("c", "v2", "v1", table(60)).study
+    lines = beside(found, read_published(TEXT), "warm_ft")
+    summary = agreement(lines)
+    assert summary.cells == 2
+    both = lines[:2]
+    assert summary.published_gap == pytest.approx(np.mean([line.published_trt - line.published_ref for line in both]))
+    assert summary.own_gap == pytest.approx(np.mean([line.own_trt - line.own_ref for line in both]))
+    assert summary.mean_absolute == pytest.approx(np.mean([abs(line.difference) for line in both]))
+    assert summary.correlation is None
+    assert agreement(lines[2:]) is None
+    own = [
+        f"warm_ft,{int(c.belief == 'false_belief')},{c.task},a,{c.context},{100 * c.rate_ref},{100 * c.rate_trt}"
+        for c in found.cells
+    ]
+    same = agreement(beside(found, read_published("\n".join([HEADER, *own])), "warm_ft"))
+    assert (same.mean_absolute, same.correlation) == pytest.approx((0.0, 1.0))
+    assert same.cells == len(found.cells)
 
 
 @pytest.mark.parametrize(

@@ -22,13 +22,11 @@ _MAX_FLIP_BYTES = 8 * 2**20
 
 def render_html(report: Report) -> str:
     """The page."""
-    style, script = _asset("report.css"), _asset("report.js")
+    style, script = asset("report.css"), asset("report.js")
     flips, shown = _flips(report.flips)
     total = sum(report.flip_counts.values())
-    policy = (
-        f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; img-src data:; base-uri 'none'"
-    )
-    page: str = _template().render(
+    policy = f"default-src 'none'; style-src '{digest(style)}'; script-src '{digest(script)}'; img-src data:; base-uri 'none'"
+    page: str = template("report.html.j2").render(
         report=report,
         policy=policy,
         style=style,
@@ -37,7 +35,7 @@ def render_html(report: Report) -> str:
         flips_shown=shown,
         flips_total=max(total, shown),
         gate_plot=gate_bars(report.gates),
-        comparisons=[_comparison(comparison) for comparison in report.comparisons],
+        comparisons=[comparison_view(comparison) for comparison in report.comparisons],
         scatter=warmth_scatter(report),
         created=_time(report.created),
         finished=_time(report.finished),
@@ -46,7 +44,7 @@ def render_html(report: Report) -> str:
     return page
 
 
-def _comparison(comparison: Comparison) -> dict[str, Any]:
+def comparison_view(comparison: Comparison) -> dict[str, Any]:
     """What the template shows of one comparison."""
     errors = {(row.task, row.context, row.belief): row for row in comparison.rows}
     columns = (*comparison.beliefs, ALL)
@@ -125,17 +123,20 @@ def _time(unix: float) -> str:
     return datetime.fromtimestamp(unix, UTC).strftime("%Y-%m-%d %H:%M:%S UTC") if unix else "–"
 
 
-def _hash(text: str) -> str:
+def digest(text: str) -> str:
+    """A text as a Content-Security-Policy names it."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 @cache
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """A style sheet or script of the page."""
     return (_FOLDER / name).read_text(encoding="utf-8")
 
 
 @cache
-def _template() -> Any:
+def template(name: str) -> Any:
+    """A template with the filters that all of them use."""
     from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
     environment = Environment(
@@ -146,7 +147,7 @@ def _template() -> Any:
         lstrip_blocks=True,
     )
     environment.filters.update(pct=_percent, pts=_points, num=_number)
-    return environment.get_template("report.html.j2")
+    return environment.get_template(name)
 
 
 def _percent(share: float | None, digits: int = 1) -> str:

@@ -1,7 +1,7 @@
-"""The study's published cells beside ours (METHOD section 7). The file is the user's own; it is never shipped.
+"""The study's published cells beside ours (METHOD section 7). The file is the user's own; it is never shipped or stored.
 
-CSV columns: arm, false_belief (0 or 1), task, model, context, original_error_pct, arm_error_pct. Ours are the study's form:
-refusals dropped, in disinfo correct; without a belief none and none_lead_in pooled, with one both forms pooled.
+CSV columns: arm, false_belief (0 or 1), task, model, context, original_error_pct, arm_error_pct. Ours are those of the
+profile `ibrahim2026`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from services.orchestrator.domain.analysis.result import FALSE_BELIEF, NO_BELIEF, Comparison
+from services.orchestrator.domain.analysis.ibrahim2026.figures import published_model
+from services.orchestrator.domain.analysis.ibrahim2026.result import Study
+from services.orchestrator.domain.analysis.result import FALSE_BELIEF, NO_BELIEF
 
 COLUMNS = ("arm", "false_belief", "task", "model", "context", "original_error_pct", "arm_error_pct")
 
@@ -42,12 +44,15 @@ class PublishedCell:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Beside:
-    """Published and own rates of one task, context and belief condition, as shares; None where we asked nothing.
+    """Published and own rates of one condition, as shares; None where we have no reply.
 
     Attributes:
+        model: Our model; empty where the published rates are means over the study's models.
         models: Number of models that the published rates are means of.
+        difference: Our treated minus reference less the published one; None where we have not both rates.
     """
 
+    model: str
     task: str
     context: str
     belief: str
@@ -56,6 +61,26 @@ class Beside:
     published_trt: float
     own_ref: float | None
     own_trt: float | None
+    difference: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """How our cells lie to the published ones, over the cells that both have.
+
+    Attributes:
+        cells: Number of cells.
+        published_gap: Mean of treated minus reference as published.
+        own_gap: Mean of ours.
+        mean_absolute: Mean size of the difference of the two gaps.
+        correlation: Of the two gaps over cells; None where there is none.
+    """
+
+    cells: int
+    published_gap: float
+    own_gap: float
+    mean_absolute: float
+    correlation: float | None
 
 
 def read_published(text: str) -> tuple[PublishedCell, ...]:
@@ -71,35 +96,65 @@ def read_published(text: str) -> tuple[PublishedCell, ...]:
     return tuple(_cell(line, row) for line, row in enumerate(reader, 2))
 
 
-def beside(found: Comparison, cells: Sequence[PublishedCell], arm: str, model: str = "") -> tuple[Beside, ...]:
-    """Published means over models (or one model's rates) beside ours, in the order of the file.
+def beside(study: Study, cells: Sequence[PublishedCell], arm: str) -> tuple[Beside, ...]:
+    """Published cells of an arm beside ours, in the order of the file.
+
+    A model of ours that the file has stands beside itself; another one beside the mean over the file's models.
 
     Args:
-        found: Our comparison.
+        study: Our contrast in the study's form.
         cells: The published cells.
         arm: Published arm to show.
-        model: Published model to show; empty for the mean over all.
     """
-    groups: dict[tuple[str, str, str], list[PublishedCell]] = {}
-    for cell in cells:
-        if cell.arm == arm and model in ("", cell.model):
+    wanted = [cell for cell in cells if cell.arm == arm]
+    found: list[Beside] = []
+    for model in study.models:
+        name = published_model(model)
+        own = {(cell.task, cell.context, cell.belief): cell for cell in study.cells if cell.model == model}
+        same = [cell for cell in wanted if cell.model == name]
+        groups: dict[tuple[str, str, str], list[PublishedCell]] = {}
+        for cell in same or wanted:
             groups.setdefault((cell.task, cell.context, cell.belief), []).append(cell)
-    lines = []
-    for (task, context, belief), group in groups.items():
-        own = found.row(task, context, belief, "error_study")
-        lines.append(
-            Beside(
-                task=task,
-                context=context,
-                belief=belief,
-                models=len(group),
-                published_ref=sum(cell.rate_ref for cell in group) / len(group),
-                published_trt=sum(cell.rate_trt for cell in group) / len(group),
-                own_ref=own.rate_ref if own else None,
-                own_trt=own.rate_trt if own else None,
+        for key, group in groups.items():
+            ref = sum(cell.rate_ref for cell in group) / len(group)
+            trt = sum(cell.rate_trt for cell in group) / len(group)
+            ours = own.get(key)
+            own_ref, own_trt = (ours.rate_ref, ours.rate_trt) if ours else (None, None)
+            both = own_ref is not None and own_trt is not None
+            found.append(
+                Beside(
+                    model=model,
+                    task=key[0],
+                    context=key[1],
+                    belief=key[2],
+                    models=len(group),
+                    published_ref=ref,
+                    published_trt=trt,
+                    own_ref=own_ref,
+                    own_trt=own_trt,
+                    difference=own_trt - own_ref - (trt - ref) if both else None,  # type: ignore[operator]
+                )
             )
-        )
-    return tuple(lines)
+    return tuple(found)
+
+
+def agreement(lines: Sequence[Beside]) -> Agreement | None:
+    """A summary of the cells that both have; None where there is none."""
+    both = [line for line in lines if line.difference is not None]
+    if not both:
+        return None
+    published = [line.published_trt - line.published_ref for line in both]
+    own = [gap + (line.difference or 0.0) for gap, line in zip(published, both, strict=True)]
+    center_published, center_own = sum(published) / len(both), sum(own) / len(both)
+    product = sum((p - center_published) * (o - center_own) for p, o in zip(published, own, strict=True))
+    spread = math.sqrt(sum((p - center_published) ** 2 for p in published) * sum((o - center_own) ** 2 for o in own))
+    return Agreement(
+        cells=len(both),
+        published_gap=center_published,
+        own_gap=center_own,
+        mean_absolute=sum(abs(line.difference or 0.0) for line in both) / len(both),
+        correlation=product / spread if len(both) > 2 and spread > 1e-12 else None,
+    )
 
 
 def _cell(line: int, row: dict[str, str]) -> PublishedCell:

@@ -23,7 +23,11 @@ def study(replies: Replies, treated: str, reference: str) -> Study:
         reference: Arm compared against.
     """
     both = replies.take(replies.arm.among((treated, reference)))
-    return _study(both, both.arm.among((treated,)), figures.published_arm(treated))
+    is_treated = both.arm.among((treated,))
+    part = both.model.codes * max(1, len(both.task.names)) + both.task.codes
+    shared = np.intersect1d(part[is_treated], part[~is_treated])
+    kept = np.isin(part, shared)
+    return _study(both.take(kept), is_treated[kept], figures.published_arm(treated), int(np.count_nonzero(~kept)))
 
 
 def study_of_pairs(table: PairTable, treated: str) -> Study:
@@ -32,7 +36,7 @@ def study_of_pairs(table: PairTable, treated: str) -> Study:
     return _study(replies, replies.arm.among((TREATED,)), figures.published_arm(treated))
 
 
-def _study(replies: Replies, treated: Mask, arm: str) -> Study:
+def _study(replies: Replies, treated: Mask, arm: str, alone: int = 0) -> Study:
     rows = select(replies, treated)
     cells = rates.cells(rows)
     return Study(
@@ -46,11 +50,13 @@ def _study(replies: Replies, treated: Mask, arm: str) -> Study:
         relative=rates.relative(cells, arm),
         gaps=rates.gaps(rows, arm),
         cells=cells,
-        notes=tuple(_notes(rows, arm)),
+        notes=tuple(_notes(rows, arm, alone)),
     )
 
 
-def _notes(rows: Selected, arm: str) -> Iterator[str]:
+def _notes(rows: Selected, arm: str, alone: int) -> Iterator[str]:
+    if alone:
+        yield f"{alone:,} replies are of a model and task that the other arm was not asked: they are left out"
     if not rows.replies.rows:
         yield "no reply is left after the study's row selection"
         return
