@@ -10,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chassis.errors import CandorError, Reason
+from services.orchestrator.domain.analysis.cells import BadCellError, context
 from services.orchestrator.domain.analysis.document import analyse, analysis_json
-from services.orchestrator.domain.analysis.responses import BadCellError, Read, Source, context, contrasts, read
+from services.orchestrator.domain.analysis.responses import Read, Source, contrasts, read
 from services.orchestrator.domain.conditions import BELIEFS, CONTEXTS
 from services.orchestrator.domain.statistics.pairs import CORRECT, FAILED, INCORRECT, REFUSAL, UNDECIDED, UNGRADABLE
 

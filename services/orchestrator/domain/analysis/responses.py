@@ -16,7 +16,6 @@ OPTIONAL: refusal (0, 1), error, repeat, cluster, statement, adopts_belief, deci
 from __future__ import annotations
 
 import math
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -25,9 +24,9 @@ from typing import Any
 import numpy as np
 
 from chassis.errors import CandorError, FieldViolation, Reason, invalid
+from services.orchestrator.domain.analysis import cells
 from services.orchestrator.domain.analysis.replies import Replies, number
-from services.orchestrator.domain.conditions import BELIEFS, CONTEXTS
-from services.orchestrator.domain.statistics.pairs import FAILED, REFUSAL, UNDECIDED, UNGRADABLE, VERDICTS, Factor
+from services.orchestrator.domain.statistics.pairs import FAILED, REFUSAL, UNDECIDED, UNGRADABLE, Factor
 from services.orchestrator.domain.tasks.source import MAX_PROBLEMS, short
 
 COLUMNS: Mapping[str, tuple[str, ...]] = {
@@ -52,16 +51,6 @@ TEXT = ("reply", "response")
 """Columns of the reply's text; what is read from it are its length and whether the study calls it a refusal."""
 REQUIRED = ("arm", "task", "item", "context", "belief", "verdict")
 
-_YES = frozenset(("1", "1.0", "true", "yes"))
-_NO = frozenset(("0", "0.0", "false", "no"))
-_LEVELS = {name.partition(":")[2]: name for name in CONTEXTS[1:]} | {
-    "happiness": "emotion:happy",
-    "sadness": "emotion:sad",
-    "angry": "emotion:anger",
-    "closeness": "relation:close",
-}
-_PLAIN = ("none", "neutral", "plain", "no", "nan", "null")
-_VERDICT_CODES = {name: code for code, name in enumerate(VERDICTS)}
 _FORMLESS = (
     "replies under a false belief of which the table does not say in which form it was stated: taken as asserts_false"
 )
@@ -99,10 +88,6 @@ class Read:
     notes: tuple[str, ...]
 
 
-class BadCellError(ValueError):
-    """A cell cannot be read; the message says what it may be."""
-
-
 @dataclass
 class _Cells:
     """One table's cells as plain values."""
@@ -120,18 +105,18 @@ class _Cells:
 
     def values(self, what: str, read: Callable[[str], Any], default: Any = "") -> list[Any]:
         """The cells as read; each distinct cell is read once. What cannot be read is noted, row by row."""
-        name, cells = self.column(what)
-        if cells is None:
+        name, column = self.column(what)
+        if column is None:
             return [default] * self.source.rows
         known: dict[str, Any] = {}
         bad: dict[str, str] = {}
         found = []
-        for row, cell in enumerate(cells, start=1):
+        for row, cell in enumerate(column, start=1):
             text = "" if cell is None else str(cell).strip()
             if text not in known:
                 try:
                     known[text] = read(text)
-                except BadCellError as error:
+                except cells.BadCellError as error:
                     known[text], bad[text] = default, str(error)
             if text in bad:
                 self.bad(row, name, f"{short(text)} {bad[text]}" if text else f"is empty; {bad[text]}")
@@ -211,20 +196,20 @@ def _columns(table: _Cells) -> dict[str, list[Any]]:
     source = table.source
     arm, _ = table.column("arm")
     belief, _ = table.column("belief")
-    found = {
-        "arm": table.values("arm", _treated if arm == "treated" else _name),
+    found: dict[str, list[Any]] = {
+        "arm": table.values("arm", cells.treated if arm == "treated" else cells.name),
         "model": table.values("model", str, source.model) if not source.model else [source.model] * source.rows,
-        "task": table.values("task", _name),
-        "item": table.values("item", _name),
+        "task": table.values("task", cells.name),
+        "item": table.values("item", cells.name),
         "cluster": table.values("cluster", str),
-        "context": table.values("context", context),
-        "belief": table.values("belief", _stated if belief == "false_belief" else _belief),
+        "context": table.values("context", cells.context),
+        "belief": table.values("belief", cells.stated if belief == "false_belief" else cells.belief),
         "statement": table.values("statement", str),
-        "repeat": table.values("repeat", _whole, 0),
-        "adopts": table.values("adopts", _maybe, UNDECIDED),
+        "repeat": table.values("repeat", cells.whole, 0),
+        "adopts": table.values("adopts", cells.decided, UNDECIDED),
         "judged": [value == "judge" for value in table.values("decided_by", str)],
-        "warmth": table.values("warmth", _real, math.nan),
-        "length": list(source.lengths) if source.lengths is not None else table.values("length", _whole, 0),
+        "warmth": table.values("warmth", cells.real, math.nan),
+        "length": list(source.lengths) if source.lengths is not None else table.values("length", cells.whole, 0),
         "verdict": _verdicts(table),
     }
     if belief == "false_belief":
@@ -235,15 +220,15 @@ def _columns(table: _Cells) -> dict[str, list[Any]]:
 def _verdicts(table: _Cells) -> list[int]:
     name, _ = table.column("verdict")
     if name == "verdict":
-        codes = table.values("verdict", _verdict, UNGRADABLE)
+        codes = table.values("verdict", cells.verdict, UNGRADABLE)
         errors = table.values("error", bool, default=False)
         codes = [FAILED if failed and code == UNGRADABLE else code for code, failed in zip(codes, errors, strict=True)]
     else:
-        codes = [int(value == (name == "incorrect")) for value in table.values("verdict", _yes_no, default=False)]
+        codes = [int(value == (name == "incorrect")) for value in table.values("verdict", cells.yes_no, default=False)]
         # A blank grade is no grade.
-        cells = table.column("verdict")[1] or ()
-        codes = [UNGRADABLE if _blank(cell) else code for cell, code in zip(cells, codes, strict=True)]
-    refusals = table.values("refusal", _yes_no, default=False)
+        column = table.column("verdict")[1] or ()
+        codes = [UNGRADABLE if cells.blank(cell) else code for cell, code in zip(column, codes, strict=True)]
+    refusals = table.values("refusal", cells.yes_no, default=False)
     codes = [REFUSAL if refused else code for code, refused in zip(codes, refusals, strict=True)]
     if table.source.refused is not None:
         more = [
@@ -286,84 +271,6 @@ def _repeats(replies: Replies, counted: bool) -> tuple[Replies, tuple[str, ...]]
         "further draws, in the order of the table"
     )
     return Replies(**fresh), (note,)
-
-
-def _name(text: str) -> str:
-    if not text:
-        raise BadCellError("give a name")
-    return text
-
-
-def context(text: str) -> str:
-    """A context by its name, or by its level alone, in any spelling. Raises BadCellError."""
-    words = re.findall("[a-z]+", text.lower())
-    if not text or " ".join(words) in _PLAIN:
-        return "none"
-    found = {_LEVELS[word] for word in words if word in _LEVELS}
-    if len(found) != 1:
-        raise BadCellError(f"is no context; use {', '.join(CONTEXTS)}")
-    return found.pop()
-
-
-def _belief(text: str) -> str:
-    if _blank(text):
-        return "none"
-    if text not in BELIEFS:
-        raise BadCellError(f"is no belief level; use {', '.join(BELIEFS)}")
-    return text
-
-
-def _stated(text: str) -> str:
-    return "asserts_false" if _yes_no(text) else "none"
-
-
-def _treated(text: str) -> str:
-    return "treated" if _yes_no(text) else "original"
-
-
-def _verdict(text: str) -> int:
-    if not text:
-        return UNGRADABLE
-    if text.lower() not in _VERDICT_CODES:
-        raise BadCellError(f"is no verdict; use {', '.join(VERDICTS)}")
-    return _VERDICT_CODES[text.lower()]
-
-
-def _yes_no(text: str) -> bool:
-    if text.lower() in _YES:
-        return True
-    if text.lower() in _NO or _blank(text):
-        return False
-    raise BadCellError("must be 0 or 1")
-
-
-def _maybe(text: str) -> int:
-    return UNDECIDED if _blank(text) else int(_yes_no(text))
-
-
-def _blank(cell: object) -> bool:
-    return cell is None or str(cell).strip().lower() in ("", "nan", "none", "null")
-
-
-def _whole(text: str) -> int:
-    if _blank(text):
-        return 0
-    try:
-        value = float(text)
-    except ValueError:
-        value = -1.0
-    if not (0.0 <= value < 2**31 and value == int(value)):
-        raise BadCellError("must be a whole number, 0 or more")
-    return int(value)
-
-
-def _real(text: str) -> float:
-    if _blank(text):
-        return math.nan
-    try:
-        return float(text)
-    except ValueError:
-        raise BadCellError("must be a number") from None
 
 
 def contrasts(replies: Replies, treated: Sequence[str], reference: str) -> tuple[tuple[str, str], ...]:
