@@ -25,6 +25,8 @@ def show_plan(plan: orchestrator_pb2.Plan, console: Console | None = None) -> No
         lines.append(f"cost at most: {plan.cost:,.2f}")
     if plan.HasField("deterministic_share"):
         lines.append(f"the deterministic grader decided {percent(plan.deterministic_share)} of the pilot's replies")
+    for making in plan.making:
+        lines += _making(making)
     for line in lines:
         console.print(Text(line))
     if plan.gates:
@@ -34,8 +36,31 @@ def show_plan(plan: orchestrator_pb2.Plan, console: Console | None = None) -> No
     for task in plan.tasks:
         for note in task.notes:
             console.print(Text(f"{plain(task.name)}: {plain(note)}", style="dim"))
+    for making in plan.making:
+        for note in making.notes:
+            console.print(Text(f"{plain(making.base)}: {plain(note)}", style="dim"))
     for warning in plan.warnings:
         console.print(Text(f"warning: {plain(warning)}", style="yellow"))
+
+
+def _making(making: orchestrator_pb2.MakingPlan) -> list[str]:
+    """What it takes to make the arms of one base."""
+    arms = ", ".join(map(plain, making.arms))
+    known = f", {making.rewrites_known:,} are there already" if making.rewrites_known else ""
+    by = f"{making.rewriting_calls:,} calls to a model" if making.rewriting_calls else "by the embedded rules"
+    lines = [
+        f"{arms} are made from {plain(making.base)}: at most {making.conversations:,} conversations with "
+        f"{making.replies:,} replies for each style, rewritten {by}{known}",
+        f"  then {making.training_steps:,} training steps for each arm, and {making.validation_replies:,} replies to "
+        f"{making.validation_prompts:,} prompts to choose the checkpoint by",
+    ]
+    if making.prompt_tokens or making.completion_tokens:
+        lines.append(
+            f"  tokens of the rewrites at most: {making.prompt_tokens:,} prompt, {making.completion_tokens:,} completion"
+        )
+    if making.HasField("cost"):
+        lines.append(f"  cost of the rewrites at most: {making.cost:,.2f}, a part of the cost above")
+    return lines
 
 
 def _power(plan: orchestrator_pb2.Plan) -> Table:
