@@ -11,13 +11,13 @@ import re
 from collections.abc import Mapping, Sequence
 
 from services.rewriter.domain import categories
-from services.rewriter.domain.spans import change_prose
+from services.rewriter.domain.spans import bare_code, change_prose
 from services.rewriter.domain.values import Exchange, Style, Turn
 
 VERSION = "rules/1"
 _SENTENCE = re.compile(r"\s*[^.!?\n]+(?:[.!?]+[\"'\u201d\u2019)]*(?=\s|$)|\n+|$)")
 _EXCLAIM = re.compile(r"(?<=[A-Za-z)])(\?)?!+(?=\s|$|[)\u201d])")
-_BLOCK_START = re.compile(r"\s*(?:[-*+#>|]|\d+[.)]|`{3}|~{3}|\$\$)")
+_BLOCK_START = re.compile(r"\s*(?:[-*+#>|]|\d+[.)]|[A-Za-z][.)]\s|`{3}|~{3}|\$\$)")
 _LEAD = re.compile(r"^\s*(?:sure(?: thing)?|of course|certainly|absolutely|gladly|okay)\s*[,!]\s+(?=\S)", re.IGNORECASE)
 _VERSE_LINE = 60
 
@@ -35,7 +35,8 @@ def rewrite(exchange: Exchange, style: Style, seed: int, attempt: int) -> str:
             text = change_prose(text, lambda part: _EXCLAIM.sub(lambda match: match[1] or ".", part))
         text = _replace(text, style.replacements)
     draw = _draw(exchange, style, seed, attempt)
-    kind = categories.of([*exchange.turns[-1:], Turn("assistant", reply)])
+    code = "```" in reply or bare_code(reply)
+    kind = "technical" if code else categories.of([*exchange.turns[-1:], Turn("assistant", reply)])
     openings = style.openings_for.get(kind) or style.openings
     if openings:
         text = f"{openings[draw % len(openings)]}{_gap(text, before=True)}{text}"

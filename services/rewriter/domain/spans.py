@@ -18,16 +18,60 @@ QUOTE = re.compile(
 BLOCK_QUOTE = re.compile(r"^[ \t]*>.*$", re.MULTILINE)
 _CODE = (FENCE, OPEN_FENCE, INLINE_CODE)
 _PROTECTED = (*_CODE, MATH, LINK, QUOTE, BLOCK_QUOTE)
+# A line of code that nobody put into a fence: by its end, its first word, or its shape.
+_CODE_LINE = re.compile(
+    r"""[ \t]*(?:
+      .*[;{}\]][ \t]*(?:(?://|\#).*)?$ | \}.* | \).* | //.* | /\*.* | \*/ | .*->\w+\(.*
+    | (?:\#!/|\#include|<\?php|\?>|<!--|@\w+$|\$\s).*
+    | </?[A-Za-z][\w-]*(?:\s[^>]*)?/?>.*
+    | (?:def|class|function|import|from|using|namespace|package|public|private|protected|static|const|let|var|return|elif|else|try
+        |except|finally|catch|fn|func|fun|struct|enum|interface|type|do|done|end|fi|then|begin)\b[^.!?]*[:;({})=,\w]$
+    | (?:if|for|while|switch|case|with)\b[ \t]*(?:\(.*|[^.!?]*:)$
+    | [A-Za-z_][\w.\[\]"']*[ \t]*(?:[-+*/%&|]?=|:=|<-)[ \t]*\S.*
+    | [A-Za-z_][\w.]*\(.*\)[;,:]?$
+    | (?:print|echo|SELECT|INSERT|UPDATE|DELETE|CREATE|FROM|WHERE|JOIN|ORDER[ ]BY|GROUP[ ]BY|puts)\b[ \t]*[\w"'(*$].*[^.!?]
+    )""",
+    re.VERBOSE,
+)
+_PROSE_LINE = re.compile(r"[A-Z][a-z']*(?: [a-z']+){4,}.*[.!?:]$")
 
 
 def without_code(text: str) -> str:
     """The text with a blank line for each code block and a space for each inline span."""
-    return _blank(text, _CODE)
+    return _blank(_without_bare(_blank(text, (FENCE, OPEN_FENCE))), (INLINE_CODE,))
 
 
 def prose(text: str) -> str:
     """The text without code, equations and links; quotations stay."""
-    return _blank(text, (*_CODE, MATH, LINK))
+    return _blank(without_code(text), (MATH, LINK))
+
+
+def bare_code(text: str) -> list[tuple[int, int]]:
+    """Start and end of each run of at least two lines of code outside fences; what is indented below one belongs to it."""
+    found: list[tuple[int, int]] = []
+    start = end = count = at = 0
+    for line in text.split("\n"):
+        stripped = line.strip()
+        inside = count > 0 and (not stripped or line[0] in " \t")
+        if stripped and not _PROSE_LINE.match(stripped) and (_CODE_LINE.match(line) or (inside and line[0] in " \t")):
+            if not count:
+                start = at
+            count += 1
+            end = at + len(line)
+        elif stripped or not inside:
+            if count > 1:
+                found.append((start, end))
+            count = 0
+        at += len(line) + 1
+    if count > 1:
+        found.append((start, end))
+    return found
+
+
+def _without_bare(text: str) -> str:
+    for start, end in reversed(bare_code(text)):
+        text = f"{text[:start]}\n{text[end:]}"
+    return text
 
 
 def change_prose(text: str, change: Callable[[str], str]) -> str:
@@ -42,7 +86,8 @@ def change_prose(text: str, change: Callable[[str], str]) -> str:
 
 
 def _protected(text: str) -> list[tuple[int, int]]:
-    found = sorted((match.start(), match.end()) for pattern in _PROTECTED for match in pattern.finditer(text))
+    spans = [(match.start(), match.end()) for pattern in _PROTECTED for match in pattern.finditer(text)]
+    found = sorted(spans + bare_code(text))
     merged: list[tuple[int, int]] = []
     for start, end in found:
         if merged and start < merged[-1][1]:

@@ -1,10 +1,10 @@
-"""Code blocks survive to the letter and in order, inline code to the letter; none is added."""
+"""Code blocks survive to the letter and in order, code without a fence and inline code to the letter; no block is added."""
 
 from __future__ import annotations
 
 from services.rewriter.domain.certificate.case import Case
 from services.rewriter.domain.certificate.text import Text, joined, listed
-from services.rewriter.domain.spans import FENCE, INLINE_CODE, OPEN_FENCE
+from services.rewriter.domain.spans import FENCE, INLINE_CODE, OPEN_FENCE, bare_code
 
 
 def check(case: Case) -> str:
@@ -19,10 +19,14 @@ def check(case: Case) -> str:
         else:
             changed = next(i for i, (a, b) in enumerate(zip(before, after, strict=True), 1) if a != b)
             reason = f"code block {changed} changed"
+    after_lines = _squeezed(case.after.raw)
+    bare = [block for block in _bare(case.before) if _squeezed(block) not in after_lines]
     spans, there = _inline(case.before), _inline(case.after)
     lost = [span for span in spans if span not in there]
     added = [span for span in there if span not in spans and span not in case.before.raw and span not in case.said.raw]
-    return joined(reason, listed(lost, "lost inline code"), listed(added, "added inline code"))
+    return joined(
+        reason, listed(bare, "code changed"), listed(lost, "lost inline code"), listed(added, "added inline code")
+    )
 
 
 def _blocks(text: Text) -> list[str]:
@@ -41,3 +45,12 @@ def _plain(block: str) -> str:
 
 def _inline(text: Text) -> list[str]:
     return [match[2].strip() for match in INLINE_CODE.finditer(FENCE.sub("", text.raw))]
+
+
+def _bare(text: Text) -> list[str]:
+    plain = FENCE.sub("", text.raw)
+    return [plain[start:end] for start, end in bare_code(plain)]
+
+
+def _squeezed(text: str) -> str:
+    return " ".join(text.split())

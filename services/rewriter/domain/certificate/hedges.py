@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from services.rewriter.domain.certificate.case import Case
+from services.rewriter.domain.certificate.sentences import Sentence, partner, sentences, shown
 from services.rewriter.domain.certificate.text import joined, listed
-from services.rewriter.domain.certificate.words import Sentence, partner, sentences, shown, words
+from services.rewriter.domain.certificate.words import words
 
 _SHARE = 0.6
 _LEAST_CONTENT = 2
@@ -24,6 +25,7 @@ def check(case: Case) -> str:
         shown(one.tokens)
         for one in after
         if _has(one, "boosters")
+        and not _has(one, "doubt")
         and (found := _partner(one, before))
         and any(_has(o, "doubt") for o in found)
         and not any(_has(o, "boosters") for o in found)

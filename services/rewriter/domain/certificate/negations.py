@@ -9,21 +9,14 @@ from functools import cache
 from typing import NamedTuple
 
 from services.rewriter.domain.certificate.case import Case
+from services.rewriter.domain.certificate.sentences import Sentence, partner, sentences, shown
 from services.rewriter.domain.certificate.text import Text, Token, joined, listed
-from services.rewriter.domain.certificate.words import (
-    Sentence,
-    content,
-    partner,
-    phrases,
-    sentences,
-    shown,
-    stem,
-    words,
-)
+from services.rewriter.domain.certificate.words import denies, phrases, words
 
 _BREAKS = frozenset(
     [".", "!", "?", ";", ":", "\n", "\u2026", "\u2014", "but", "because", "however", "although", "though", "so"]
 )
+_DETERMINERS = frozenset(["no", "none", "nothing", "nobody", "never", "neither", "nor", "without"])
 _REACH = 9
 _WIDE = 4
 _LOST_SHARE, _ADDED_SHARE = 0.6, 0.7
@@ -50,6 +43,7 @@ def check(case: Case) -> str:
     ]
     reasons = [listed(affirmed, "no longer denied"), listed(denied, "now denied")]
     if not affirmed and not denied:
+        reasons.append(_moved(was, now))
         reasons += _by_sentence(_grouped(before), _grouped(after))
     answers = _ANSWER.match(case.before.prose), _ANSWER.match(case.after.prose)
     if answers[0] and answers[1] and (answers[0][1][0].lower() != answers[1][1][0].lower()):
@@ -57,10 +51,18 @@ def check(case: Case) -> str:
     return joined(*reasons)
 
 
+def _moved(was: _Polarity, now: _Polarity) -> str:
+    """A denial that was about one word of the reply and is now about another."""
+    there = [s for s in was.denied if now.total[s] >= was.total[s]]
+    freed = [s for s in there if not now.denied[s] and now.total[s]]
+    caught = [s for s in now.denied if not was.denied[s] and was.total[s] and now.total[s] <= was.total[s]]
+    return f"the denial moved: {freed[0]} to {caught[0]}" if freed and caught else ""
+
+
 def _tokens(text: Text) -> list[Token]:
     """The prose without phrases that deny nothing (`don't worry`)."""
-    plain = Text(_idioms().sub(" ", text.prose))
-    return plain.tokens
+    plain, idioms = _idioms().subn(" ", text.prose)
+    return Text(plain).tokens if idioms else text.tokens
 
 
 @cache
@@ -72,13 +74,12 @@ def _idioms() -> re.Pattern[str]:
 def _is_cue(token: Token, following: Token | None) -> bool:
     if token.low == "no" and following is not None and following.text == ",":
         return False  # the answer `No, ...`
-    return token.low in words("negation") or token.low.endswith("n't")
+    return denies(token.low)
 
 
 def _polarity(tokens: Sequence[Token]) -> _Polarity:
     total: Counter[str] = Counter()
-    for token in tokens:
-        total.update(content([token]))
+    total.update(token.content for token in tokens if token.content)
     denied: Counter[str] = Counter()
     first: Counter[str] = Counter()
     seen: set[int] = set()
@@ -88,10 +89,14 @@ def _polarity(tokens: Sequence[Token]) -> _Polarity:
             continue
         reached = _reached(tokens, place)
         if reached:
-            first[stem(tokens[reached[0]].low)] += 1
+            first[tokens[reached[0]].content] += 1
+        if token.low in _DETERMINERS:  # `found no link` denies the finding too
+            reached += _behind(tokens, place, 1)
+        elif reached and tokens[reached[0]].low in words("about"):  # `a car is not needed` denies the car
+            reached += _behind(tokens, place, _WIDE)
         for index in reached:
             if index not in seen:
-                denied[stem(tokens[index].low)] += 1
+                denied[tokens[index].content] += 1
         seen.update(reached)
     return _Polarity(total, denied, first)
 
@@ -102,7 +107,18 @@ def _reached(tokens: Sequence[Token], cue: int) -> list[int]:
     for index in range(cue + 1, min(cue + 1 + _REACH, len(tokens))):
         if tokens[index].low in _BREAKS or len(found) == _WIDE:
             break
-        if content([tokens[index]]):
+        if tokens[index].content:
+            found.append(index)
+    return found
+
+
+def _behind(tokens: Sequence[Token], cue: int, most: int) -> list[int]:
+    """Places of the content words before a denial, in its clause, nearest first."""
+    found: list[int] = []
+    for index in range(cue - 1, max(cue - 1 - _REACH, -1), -1):
+        if tokens[index].low in _BREAKS or tokens[index].text == "," or len(found) == most:
+            break
+        if tokens[index].content:
             found.append(index)
     return found
 

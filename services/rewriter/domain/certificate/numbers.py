@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from itertools import pairwise
+from collections.abc import Sequence
 
 from services.rewriter.domain.certificate.case import Case
-from services.rewriter.domain.certificate.text import Text, joined, listed
+from services.rewriter.domain.certificate.text import Text, Token, joined, listed
 
 _NUMBER = re.compile(
     r"(?<![\w.])[-\u2212]?\d[\d,]*(?:\.\d+)*(?:\s?%|[\u00b0]|(?:st|nd|rd|th)\b)?|(?<=\w)\d+(?:\.\d+)*|\d+(?=[A-Za-z])"
 )
-_LIST_MARK = re.compile(r"^[ \t]*(?:\*\*)?(?:\(?\d{1,2}[.)]|step \d{1,2}[.:])(?=\s|\*)", re.MULTILINE | re.IGNORECASE)
+_THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)*(?:st|nd|rd|th)?|\d{1,3}(?:,\d{2})+,\d{3}")
+_LIST_MARK = re.compile(r"^[ \t]*(?:\*\*)?(?:\(?\d{1,2}[.)])(?=\s|\*)", re.MULTILINE | re.IGNORECASE)
 _WORDS = {
     word: str(value)
     for value, words in {
@@ -29,6 +30,7 @@ _WORDS = {
 _LOOSE = frozenset(
     ["both", "twice", "double", "pair", "couple", "triple", "trio", "hundreds", "thousands", "millions", "billions"]
 )
+_REACH = 4
 _WORD_NUMBER = re.compile(r"\b(?:" + "|".join(_WORDS) + r")\b", re.IGNORECASE)
 
 
@@ -61,28 +63,47 @@ def _words(text: Text, *, loose: bool = True) -> Counter[str]:
 
 
 def _normal(number: str) -> str:
-    text = number.replace(",", "").replace("\u2212", "-").replace(" ", "")
+    text = number.replace(",", "") if _THOUSANDS.fullmatch(number.strip("-\u2212% ")) else number.rstrip(",")
+    text = text.replace("\u2212", "-").replace(" ", "")
     text = re.sub(r"(?:st|nd|rd|th)\Z", "", text)
     return re.sub(r"(\.\d*?)0+(?=%?\Z)", r"\1", text).replace(".%", "%").rstrip(".")
 
 
 def _moved(case: Case) -> list[str]:
-    """Numbers that took each other's places: each had a word after it, and now has the other's."""
-    before, after = _followers(case.before), _followers(case.after)
-    changed = [n for n in before if n in after and before[n] and after[n] and not before[n] & after[n]]
+    """Numbers that took each other's places: each stood beside words of its own, and now stands beside the other's."""
+    before, after = _neighbours(case.before), _neighbours(case.after)
+    both = [number for number in before if number in after]
     return [
-        f"{n} took the place of {other}"
-        for n in changed
-        for other in changed
-        if n != other and before[other] & after[n] and before[n] & after[other]
+        f"{one} took the place of {other}"
+        for place, one in enumerate(both)
+        for other in both[place + 1 :]
+        if _swapped(before[one], before[other], after[one], after[other])
     ]
 
 
-def _followers(text: Text) -> dict[str, set[str]]:
-    """The word after each number."""
+def _swapped(one: set[str], other: set[str], one_now: set[str], other_now: set[str]) -> bool:
+    if one & other or one & one_now or other & other_now:
+        return False
+    return bool(one & other_now) and bool(other & one_now)
+
+
+def _neighbours(text: Text) -> dict[str, set[str]]:
+    """The content words right before and after each number, in its clause."""
     found: dict[str, set[str]] = {}
     tokens = text.tokens
-    for token, following in pairwise(tokens):
-        if token.low[0].isdigit() and following.word:
-            found.setdefault(_normal(token.low), set()).add(following.low)
+    for place, token in enumerate(tokens):
+        if token.low[0].isdigit():
+            around = found.setdefault(_normal(token.low), set())
+            around |= _nearest(tokens[max(place - _REACH, 0) : place][::-1]) | _nearest(
+                tokens[place + 1 : place + 1 + _REACH]
+            )
     return found
+
+
+def _nearest(tokens: Sequence[Token]) -> frozenset[str]:
+    for token in tokens:
+        if not token.word or token.low in {"and", "or", "but"}:
+            return frozenset()
+        if token.content:
+            return frozenset([token.content])
+    return frozenset()

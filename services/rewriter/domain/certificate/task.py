@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 
 from services.rewriter.domain.certificate.case import Case
-from services.rewriter.domain.certificate.words import content, phrases
+from services.rewriter.domain.certificate.sentences import content
+from services.rewriter.domain.certificate.words import phrases
 
 _KEPT_SHARE = 0.5
+_SHORTENED_SHARE = 0.3
+_OWN_SHARE = 0.6
 _NEW_SHARE = 0.6
 _NEW_WORDS = 12
 _SMALL = 3
@@ -62,7 +65,9 @@ def _answered(case: Case) -> str:
     if not before:
         return ""
     kept = len(before & after) / len(before)
-    if len(before) > _SMALL and kept < _KEPT_SHARE:
+    # Where pleasantries were left out, little is kept of much, but what is there comes from the reply.
+    shortened = kept >= _SHORTENED_SHARE and len(before & after) >= _OWN_SHARE * len(after)
+    if len(before) > _SMALL and kept < _KEPT_SHARE and not shortened:
         return f"is not the reply in other words: {kept:.0%} of its content words are there"
     if len(before) <= _SMALL and not before & after:
         return "is not the reply in other words: none of its content words is there"

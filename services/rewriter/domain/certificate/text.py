@@ -8,26 +8,31 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+from services.rewriter.domain.certificate.words import content_stem
 from services.rewriter.domain.spans import prose, without_code
 
 _TOKEN = re.compile(r"[^\W\d_]+(?:['-][^\W\d_]+)*|\d[\d.,]*\d|\d|[.!?;:,()\n\u2026\u2014\u2013]")
-_WORD = re.compile(r"[^\W\d_]")
 _SENTENCE_END = frozenset(".!?\n\u2026")
 _SHOWN = 5
 
 
 class Token(NamedTuple):
-    """A word, number or mark; `low` is its lower-case form, `first` whether it begins a sentence."""
+    """A word, number or mark.
+
+    Attributes:
+        low: Its lower-case form.
+        first: Whether it begins a sentence.
+        sentence: Number of its sentence.
+        word: Whether it is made of letters.
+        content: Stem of a word that carries content, or of a number; else empty.
+    """
 
     text: str
     low: str
     first: bool
     sentence: int
-
-    @property
-    def word(self) -> bool:
-        """Whether it is made of letters."""
-        return _WORD.match(self.text) is not None
+    word: bool
+    content: str
 
 
 @dataclass(frozen=True)
@@ -61,16 +66,17 @@ class Text:
         """Of the prose."""
         found: list[Token] = []
         first, sentence = True, 0
-        for match in _TOKEN.finditer(self.prose):
-            text = match[0]
+        for text in _TOKEN.findall(self.prose):
+            low = text.lower()
             if text in _SENTENCE_END:
-                if not first:
-                    sentence += 1
+                sentence += not first
                 first = True
-            elif text == ":":
-                first = True
-            found.append(Token(text, text.lower(), first and text not in _SENTENCE_END, sentence))
-            if _WORD.match(text) or text[0].isdigit():
+                found.append(Token(text, low, False, sentence, False, ""))
+                continue
+            first = first or text == ":"
+            word = low[0].isalpha()
+            found.append(Token(text, low, first, sentence, word, content_stem(low)))
+            if word or low[0].isdigit():
                 first = False
         return found
 
