@@ -33,12 +33,10 @@ def show_plan(plan: orchestrator_pb2.Plan, console: Console | None = None) -> No
         console.print(_power(plan))
         verdict = "can conclude" if plan.can_conclude else "cannot conclude: ask more items, or allow wider margins"
         console.print(Text(f"This document {verdict}.", style="bold green" if plan.can_conclude else "bold red"))
-    for task in plan.tasks:
-        for note in task.notes:
-            console.print(Text(f"{plain(task.name)}: {plain(note)}", style="dim"))
-    for making in plan.making:
-        for note in making.notes:
-            console.print(Text(f"{plain(making.base)}: {plain(note)}", style="dim"))
+    notes = [(task.name, note) for task in plan.tasks for note in task.notes]
+    notes += [(making.base, note) for making in plan.making for note in making.notes]
+    for about, note in notes:
+        console.print(Text(f"{plain(about)}: {plain(note)}", style="dim"))
     for warning in plan.warnings:
         console.print(Text(f"warning: {plain(warning)}", style="yellow"))
 
@@ -49,10 +47,14 @@ def _making(making: orchestrator_pb2.MakingPlan) -> list[str]:
     known = f", {making.rewrites_known:,} are there already" if making.rewrites_known else ""
     by = f"{making.rewriting_calls:,} calls to a model" if making.rewriting_calls else "by the embedded rules"
     lines = [
-        f"{arms} are made from {plain(making.base)}: at most {making.conversations:,} conversations with "
-        f"{making.replies:,} replies for each style, rewritten {by}{known}",
-        f"  then {making.training_steps:,} training steps for each arm, and {making.validation_replies:,} replies to "
-        f"{making.validation_prompts:,} prompts to choose the checkpoint by",
+        (
+            f"{arms} are made from {plain(making.base)}: at most {making.conversations:,} conversations with "
+            f"{making.replies:,} replies for each style, rewritten {by}{known}"
+        ),
+        (
+            f"  then {making.training_steps:,} training steps for each arm, and {making.validation_replies:,} replies to "
+            f"{making.validation_prompts:,} prompts to choose the checkpoint by"
+        ),
     ]
     if making.prompt_tokens or making.completion_tokens:
         lines.append(
