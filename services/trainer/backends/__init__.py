@@ -1,0 +1,1 @@
+"""Backends of the trainer: files, the training process, providers' APIs."""

@@ -1,0 +1,1 @@
+"""Training in a child process: TRL's SFTTrainer with a PEFT LoRA adapter."""

@@ -1,0 +1,162 @@
+"""The `process` executor: each job trains in a child process of its own, which can be stopped, may die, and is taken up."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from chassis.errors import CandorError, Reason
+from services.trainer.backends.process.order import Order
+from services.trainer.backends.process.room import room
+from services.trainer.backends.process.tokens import tokenize
+from services.trainer.domain.job import Job, Progress, Saved
+from services.trainer.domain.preflight import Preflight, judge
+from services.trainer.domain.spec import TrainingSpec
+from services.trainer.ports import Kept, Report, Started, Stepped
+
+_NEEDED = ("torch", "transformers", "trl", "peft", "accelerate", "datasets")
+_LOG = "log.txt"
+_TAIL_BYTES = 8192
+_TAIL_LINES = 4
+
+
+class ProcessExecutor:
+    """Trains in child processes.
+
+    Args:
+        device: `auto`, `cpu`, `cuda`.
+        threads: Of torch; 0 leaves its own choice.
+        state_seconds: Longest work that a crash may cost.
+        stop_seconds: Patience with a worker that was told to stop.
+        launch_arguments: Further arguments of accelerate launch, for jobs of several processes.
+    """
+
+    def __init__(
+        self,
+        *,
+        device: str = "auto",
+        threads: int = 0,
+        state_seconds: float = 60.0,
+        stop_seconds: float = 60.0,
+        launch_arguments: Sequence[str] = (),
+    ) -> None:
+        self._device = device
+        self._threads = threads
+        self._state_seconds = state_seconds
+        self._stop_seconds = stop_seconds
+        self._launch_arguments = tuple(launch_arguments)
+
+    async def check(self, spec: TrainingSpec) -> Preflight:
+        """See the port."""
+        missing = [name for name in _NEEDED if find_spec(name) is None]
+        if missing:
+            message = f"training needs {', '.join(missing)}: pip install 'candor[trainer]' on the trainer's machine"
+            raise CandorError(Reason.BACKEND_MISSING, message)
+        return await asyncio.to_thread(self._check, spec)
+
+    def _check(self, spec: TrainingSpec) -> Preflight:
+        tokenized = tokenize(spec.base, spec.dataset, spec.training.max_length)
+        return judge(
+            spec,
+            tokenized.examples,
+            room(spec, tokenized.examples, self._device),
+            template=tokenized.template,
+            with_special=tokenized.with_special,
+        )
+
+    async def run(self, job: Job, folder: Path, stop: asyncio.Event) -> AsyncGenerator[Report]:
+        """See the port."""
+        Order(spec=job.spec, device=self._device, threads=self._threads, state_seconds=self._state_seconds).write(
+            folder
+        )
+        with (folder / _LOG).open("ab") as log:
+            process = await asyncio.create_subprocess_exec(
+                *self._command(job.spec, folder),
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=log,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(part for part in sys.path if part)},
+                start_new_session=True,  # an interrupt at the terminal is the server's to handle
+            )
+        stopper = asyncio.create_task(self._stop(process, stop))
+        ended = False
+        try:
+            assert process.stdout is not None
+            async for line in process.stdout:
+                told = json.loads(line)
+                if told["kind"] == "failed":
+                    raise CandorError(Reason(told["reason"]), told["message"])
+                if told["kind"] == "ended":
+                    ended = True
+                    continue
+                yield _report(told)
+            code = await process.wait()
+            if not ended and not stop.is_set():
+                raise _died(code, folder / _LOG)
+        finally:
+            stopper.cancel()
+            await _reap(process)
+
+    def _command(self, spec: TrainingSpec, folder: Path) -> list[str]:
+        worker = ["-m", "services.trainer.worker", str(folder)]
+        processes = spec.training.processes
+        if processes == 1:
+            return [sys.executable, *worker]
+        launch = ["-m", "accelerate.commands.launch", "--num_processes", str(processes), *self._launch_arguments]
+        return [sys.executable, *launch, *worker]
+
+    async def _stop(self, process: asyncio.subprocess.Process, stop: asyncio.Event) -> None:
+        await stop.wait()
+        if process.stdin is not None:
+            process.stdin.close()
+        try:
+            async with asyncio.timeout(self._stop_seconds):
+                await process.wait()
+        except TimeoutError:
+            _kill(process)
+
+
+def _report(told: dict[str, Any]) -> Report:
+    values = {name: value for name, value in told.items() if name != "kind"}
+    if told["kind"] == "started":
+        return Started(**values)
+    if told["kind"] == "stepped":
+        return Stepped(Progress(**values))
+    return Kept(Saved(**values))
+
+
+def _kill(process: asyncio.subprocess.Process) -> None:
+    """The worker and whatever it started."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+async def _reap(process: asyncio.subprocess.Process) -> None:
+    if process.stdin is not None:
+        process.stdin.close()
+    if process.returncode is None:
+        _kill(process)
+    await process.wait()
+
+
+def _died(code: int, log: Path) -> CandorError:
+    """What the end of the log says, without the frames of a traceback."""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
+        lines = file.read().decode("utf-8", "replace").splitlines()
+    told = [line.strip()[:300] for line in lines if line.strip() and not line.startswith((" ", "Traceback"))]
+    how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
+    if code == -signal.SIGKILL:
+        how += " (the system does that when memory runs out)"
+    message = (
+        f"the training process {how}; create the job again to go on from its last state. Its log, {log}, ends with: "
+    )
+    return CandorError(Reason.TRAINING_FAILED, message + (" / ".join(told[-_TAIL_LINES:]) or "nothing"))

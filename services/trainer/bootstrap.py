@@ -1,0 +1,44 @@
+"""The composition root: settings in, a service ready to be served out."""
+
+from __future__ import annotations
+
+import grpc
+from candor.trainer.v1 import trainer_pb2, trainer_pb2_grpc
+
+from chassis.egress import Guard
+from chassis.metrics import Metrics
+from chassis.serving import Service
+from services.trainer.backends.process.executor import ProcessExecutor
+from services.trainer.backends.sources_files import FileSources
+from services.trainer.backends.store_files import FileJobs
+from services.trainer.service.trainer import TrainerService
+from services.trainer.servicer import TrainerServicer
+from services.trainer.settings import TrainerSettings
+
+NAME = trainer_pb2.DESCRIPTOR.services_by_name["TrainerService"].full_name
+
+
+def build(settings: TrainerSettings) -> Service:
+    """Wire the service. Loads no model and no heavy package."""
+    metrics = Metrics("trainer")
+    roots = (settings.artifacts.absolute(), *settings.egress.artifact_roots)
+    guard = Guard(settings.egress.model_copy(update={"artifact_roots": roots}))
+    process = ProcessExecutor(
+        device=settings.device,
+        threads=settings.torch_threads,
+        state_seconds=settings.state_seconds,
+        stop_seconds=settings.stop_seconds,
+        launch_arguments=settings.launch_arguments,
+    )
+    service = TrainerService(
+        FileJobs(settings.artifacts),
+        FileSources(guard, settings.artifacts),
+        {"process": process},
+        metrics,
+        settings.max_running,
+    )
+
+    def register(server: grpc.aio.Server) -> None:
+        trainer_pb2_grpc.add_TrainerServiceServicer_to_server(TrainerServicer(service), server)
+
+    return Service(names=[NAME], register=register, metrics=metrics, ready=service.ready, close=service.close)

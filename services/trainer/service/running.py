@@ -1,0 +1,160 @@
+"""Jobs under way: a queue, one task a job, every report kept before the next is taken."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping
+from contextlib import aclosing
+
+from chassis.errors import CandorError
+from chassis.logs import get_logger
+from chassis.metrics import Metrics
+from services.trainer.domain.job import Job, State
+from services.trainer.ports import Executor, JobStore, Kept, Noted, Report, Started, Stepped
+
+# Progress is in the events at once; job.json follows at this pace.
+_SAVE_SECONDS = 1.0
+
+
+class Runner:
+    """Runs jobs.
+
+    Args:
+        store: Where jobs are kept.
+        executors: Ways of training, by name.
+        metrics: Jobs and tokens are counted here.
+        max_running: Jobs that train at once; the others wait in order.
+    """
+
+    def __init__(self, store: JobStore, executors: Mapping[str, Executor], metrics: Metrics, max_running: int) -> None:
+        self._store = store
+        self._executors = executors
+        self._metrics = metrics
+        self._places = asyncio.Semaphore(max_running)
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._stops: dict[str, asyncio.Event] = {}
+        self._changes: dict[str, asyncio.Event] = {}
+        self._closing = False
+        self._log = get_logger("trainer")
+
+    def begin(self, job: Job, *, resumed: bool = False) -> None:
+        """Queue a job. Raises CandorError DISK_FULL; then it is not queued."""
+        job.state, job.reason, job.failure_reason = State.PENDING, "", ""
+        self._store.save(job)
+        self._tell(job, "taken up after a restart" if resumed else "waits for its turn")
+        self._stops[job.id] = asyncio.Event()
+        self._tasks[job.id] = asyncio.create_task(self._run(job, self._stops[job.id]))
+
+    async def cancel(self, job: Job) -> None:
+        """Stop a job and wait until it has stopped."""
+        task = self._tasks.get(job.id)
+        if task is not None and not task.done():
+            self._stops[job.id].set()
+            await asyncio.wait([task])
+
+    async def close(self) -> None:
+        """Stop all; they stay unfinished."""
+        self._closing = True
+        for stop in self._stops.values():
+            stop.set()
+        if self._tasks:
+            await asyncio.wait(self._tasks.values())
+
+    def changed(self, job_id: str) -> asyncio.Event:
+        """Set when the job has a new event."""
+        return self._changes.setdefault(job_id, asyncio.Event())
+
+    async def _run(self, job: Job, stop: asyncio.Event) -> None:
+        try:
+            if await self._place(stop):
+                try:
+                    await self._train(job, stop)
+                finally:
+                    self._places.release()
+            if self._closing and stop.is_set() and not self._finished(job):
+                self._store.save(job)
+            elif stop.is_set() and not self._finished(job):
+                self._close(job, State.CANCELLED, "cancelled")
+            else:
+                self._close(job, State.SUCCEEDED, "finished")
+        except CandorError as error:
+            job.failure_reason = error.reason.value
+            self._close(job, State.FAILED, error.message)
+        finally:
+            self._stops.pop(job.id, None)
+            self._wake(job)
+
+    async def _place(self, stop: asyncio.Event) -> bool:
+        """Wait for a turn; false when stopped before it came."""
+        turn = asyncio.create_task(self._places.acquire())
+        stopped = asyncio.create_task(stop.wait())
+        await asyncio.wait([turn, stopped], return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if stop.is_set():
+            if turn.done():
+                self._places.release()
+            turn.cancel()
+            return False
+        return True
+
+    async def _train(self, job: Job, stop: asyncio.Event) -> None:
+        job.state = State.RUNNING
+        self._store.save(job)
+        self._tell(job, "the training process starts")
+        saved_at = time.monotonic()
+        reports = self._executors[job.spec.executor].run(job, self._store.folder(job.id), stop)
+        async with aclosing(reports) as stream:  # type: ignore[type-var]  # every executor's is a generator
+            async for report in stream:
+                before = job.progress
+                message = _take(job, report)
+                if isinstance(report, Stepped):
+                    grown = job.progress.trained_tokens - before.trained_tokens
+                    self._metrics.tokens.labels("trained").inc(max(0, grown))
+                    if time.monotonic() - saved_at < _SAVE_SECONDS:
+                        self._tell(job, message)
+                        continue
+                saved_at = time.monotonic()
+                self._store.save(job)
+                self._tell(job, message)
+
+    def _finished(self, job: Job) -> bool:
+        return 0 < job.progress.steps == job.progress.step and any(
+            saved.step == job.progress.steps for saved in job.checkpoints
+        )
+
+    def _close(self, job: Job, state: State, message: str) -> None:
+        """Keep the end; on a full disk it is known here at least, and the next server takes the job up again."""
+        job.state = state
+        job.reason = message if state is State.FAILED else ""
+        self._metrics.items.labels("training", job.failure_reason or state.value).inc()
+        self._log.info("job closed", job=job.id, state=state.value, reason=job.failure_reason)
+        try:
+            self._store.save(job)
+            self._tell(job, message)
+        except CandorError as error:
+            self._log.error("job not kept", job=job.id, reason=error.reason.value)
+
+    def _tell(self, job: Job, message: str) -> None:
+        self._store.append(job, message)
+        self._wake(job)
+
+    def _wake(self, job: Job) -> None:
+        self._changes.pop(job.id, asyncio.Event()).set()
+
+
+def _take(job: Job, report: Report) -> str:
+    """Put a report into the job; its line for a person."""
+    match report:
+        case Started(step, versions, message):
+            job.versions = versions
+            return message or (f"goes on after step {step}" if step else "training")
+        case Noted(values):
+            job.resume = {**job.resume, **values}
+            return ""
+        case Stepped(progress):
+            job.progress = progress
+            return ""
+        case Kept(saved):
+            job.add(saved)
+            return f"checkpoint at epoch {saved.epoch:g} (step {saved.step})"

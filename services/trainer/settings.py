@@ -1,0 +1,37 @@
+"""Settings of the trainer service; environment variables start with CANDOR_TRAINER_."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import SettingsConfigDict
+
+from chassis.egress import Egress
+from chassis.settings import ServerSettings
+
+
+class TrainerSettings(ServerSettings):
+    """Nested values take two underscores: CANDOR_TRAINER_EGRESS__ARTIFACT_ROOTS='["/models"]'."""
+
+    model_config = SettingsConfigDict(env_prefix="CANDOR_TRAINER_", env_nested_delimiter="__", frozen=True)
+
+    egress: Egress = Field(
+        default_factory=Egress, description="folders of base models and data sets, hosts and credentials of providers"
+    )
+    artifacts: Path = Field(
+        default=Path(".candor/artifacts"),
+        description="root that is shared with the other services; jobs lie in training",
+    )
+    max_running: int = Field(default=1, ge=1, description="jobs that train at once; the others wait")
+    device: str = Field(default="auto", pattern="^(auto|cpu|cuda)$", description="where jobs train; auto takes a GPU")
+    torch_threads: int = Field(default=0, ge=0, description="threads of torch in a job; 0 leaves its own choice")
+    state_seconds: float = Field(default=60.0, ge=0, description="longest work that a crash may cost a job")
+    stop_seconds: float = Field(default=60.0, gt=0, description="patience with a job that was told to stop")
+    mixed_precision: str = Field(
+        default="", pattern="^(|no|bf16)$", description="accelerate's, for jobs of several processes; empty: the job's"
+    )
+    launch_arguments: tuple[str, ...] = Field(
+        default=(), description="further arguments of accelerate launch, for jobs of several processes"
+    )
+    poll_seconds: float = Field(default=15.0, gt=0, description="how often a provider's job is looked at")
