@@ -12,6 +12,7 @@ from services.inference.domain import validate
 from services.inference.domain.identity import Identity
 from services.inference.domain.model import Check, ModelSpec, Prompt, Reply, Sampling, SystemPrompt
 from services.inference.ports import Backend, Subject
+from services.inference.service.arms import ArmCounts
 from services.inference.service.prepared import Prepared
 
 Outcome = Reply | CandorError
@@ -28,6 +29,7 @@ class InferenceService:
     def __init__(self, backends: Mapping[type, tuple[Backend, Prepared[Subject]]], metrics: Metrics) -> None:
         self._backends = backends
         self._metrics = metrics
+        self._arms = ArmCounts(metrics.registry)
 
     async def describe(self, spec: ModelSpec) -> Identity:
         """What a spec resolves to. Raises CandorError."""
@@ -68,7 +70,7 @@ class InferenceService:
                 raise _changed(expected_digest, identity)
             async with aclosing(subject.generate(prompts, sampling)) as outcomes:
                 async for index, outcome in outcomes:
-                    self._count(outcome)
+                    self._count(outcome, identity)
                     yield index, outcome, identity
 
     async def close(self) -> None:
@@ -84,13 +86,17 @@ class InferenceService:
         async with prepared.use(spec, version, lambda: backend.prepare(spec, text)) as subject:
             yield subject
 
-    def _count(self, outcome: Outcome) -> None:
+    def _count(self, outcome: Outcome, identity: Identity) -> None:
+        label, tokens = "ok", {}
         if isinstance(outcome, CandorError):
-            self._metrics.items.labels("generate", outcome.reason.name).inc()
-            return
-        self._metrics.items.labels("generate", "ok").inc()
-        for kind in ("prompt", "completion", "reasoning"):
-            self._metrics.tokens.labels(kind).inc(getattr(outcome.usage, f"{kind}_tokens") or 0)
+            label = outcome.reason.name
+        else:
+            kinds = ("prompt", "completion", "reasoning")
+            tokens = {kind: getattr(outcome.usage, f"{kind}_tokens") or 0 for kind in kinds}
+        self._metrics.items.labels("generate", label).inc()
+        for kind, number in tokens.items():
+            self._metrics.tokens.labels(kind).inc(number)
+        self._arms.count(identity, label, tokens)
 
 
 def system_text(prompt: SystemPrompt | None) -> str:

@@ -1,0 +1,166 @@
+"""A checkpoint that answers through vLLM's OpenAI API, as its base or as one of its adapters."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing
+from dataclasses import dataclass, replace
+from itertools import count
+from typing import Any
+
+from chassis import llm
+from chassis.errors import CandorError, Reason
+from chassis.llm.wire import Http, Wire
+from chassis.text import plain
+from services.inference.backends.vllm.engine import Engine
+from services.inference.backends.vllm.options import SERVED_NAME
+from services.inference.domain.identity import Identity
+from services.inference.domain.liveness import PROBES, Liveness, judge
+from services.inference.domain.model import Check, Prompt, Reply, Sampling, Usage, conversation
+from services.inference.service.fan_out import fan_out
+
+_PROBE = Prompt(messages=(("user", "Say the word ready."),))
+_PROBE_TOKENS = 4
+_ASKED_AT_MOST = 3
+_LOST = (Reason.ENDPOINT_UNAVAILABLE, Reason.MODEL_NOT_FOUND)  # it died, or it came back and not all adapters with it
+
+Outcome = Reply | CandorError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """A ready engine and the model to ask it for."""
+
+    engine: Engine
+    model: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VllmSubject:
+    """Implements `ports.Subject`.
+
+    Attributes:
+        name: Reported as the model's name.
+        serve: Holds engine and adapter ready while they are in use.
+        http: Connections to the engine.
+        attempt_seconds: From sending a request to its whole reply.
+        on_retry: Told the reason of each failure that is tried again.
+    """
+
+    identity: Identity
+    name: str
+    system_text: str
+    serve: Callable[[], AbstractAsyncContextManager[Served]]
+    http: Http
+    attempt_seconds: float
+    on_retry: Callable[[Reason], None]
+
+    async def check(self, sampling: Sampling) -> Check:
+        """See ports. The engine refuses no parameter; a few tokens show that it runs."""
+        few = replace(sampling, max_tokens=min(sampling.max_tokens, _PROBE_TOKENS))
+        async with self.serve() as served:
+            async for _, outcome in self._generate(served, [_PROBE], few):
+                harmless = (Reason.EMPTY_REPLY, Reason.OUTPUT_BUDGET)  # so few tokens need not make a text
+                if isinstance(outcome, CandorError) and outcome.reason not in harmless:
+                    raise outcome
+            liveness = await self._liveness(served) if served.model != SERVED_NAME else None
+        return Check(sampling=replace(sampling, omit=()), reported_model=self.name, liveness=liveness)
+
+    async def generate(self, prompts: Sequence[Prompt], sampling: Sampling) -> AsyncGenerator[tuple[int, Outcome]]:
+        """See ports."""
+        async with self.serve() as served, aclosing(self._generate(served, prompts, sampling)) as outcomes:
+            async for outcome in outcomes:
+                yield outcome
+
+    async def close(self) -> None:
+        """See ports: engine and adapters are the backend's."""
+
+    async def _generate(
+        self, served: Served, prompts: Sequence[Prompt], sampling: Sampling
+    ) -> AsyncGenerator[tuple[int, Outcome]]:
+        engine = served.engine
+        policy = llm.Policy(
+            max_attempts=1, attempt_seconds=self.attempt_seconds, down_after_failures=len(prompts) * _ASKED_AT_MOST + 1
+        )
+        endpoint = llm.Endpoint(engine.url, served.model, engine.key)
+        client = llm.LlmClient(endpoint, policy, limiter=engine.limiter, http=self.http)
+
+        async def answer(prompt: Prompt) -> Reply:
+            return await self._answer(engine, client, prompt, sampling)
+
+        async with aclosing(fan_out(prompts, answer, 2 * int(engine.limiter.maximum))) as outcomes:
+            async for outcome in outcomes:
+                yield outcome
+
+    async def _answer(self, engine: Engine, client: llm.LlmClient, prompt: Prompt, sampling: Sampling) -> Reply:
+        """One reply; asked again when the engine died under it, without its token limit when that does not fit."""
+        omit: tuple[str, ...] = ()
+        for attempt in count(1):
+            try:
+                found = await client.chat(
+                    conversation(prompt, self.system_text),
+                    temperature=sampling.temperature,
+                    max_tokens=sampling.max_tokens,
+                    top_p=sampling.top_p,
+                    seed=sampling.seed if prompt.seed is None else prompt.seed,
+                    omit=omit,
+                )
+            except CandorError as error:
+                refused_limit = error.metadata.get("parameter") == "max_tokens"
+                if (error.reason is Reason.CONTEXT_TOO_LONG or refused_limit) and not omit:
+                    omit = ("max_tokens",)  # what room there is for a reply is then its limit
+                elif error.reason in _LOST and attempt < _ASKED_AT_MOST:
+                    self.on_retry(error.reason)
+                    await engine.settled()
+                else:
+                    raise
+            else:
+                engine.answered()
+                return self._reply(found, attempt)
+        raise AssertionError("the loop ends with a reply or an error")
+
+    def _reply(self, found: llm.Completion, attempts: int) -> Reply:
+        return Reply(
+            text=found.text,
+            finish_reason=found.finish_reason,
+            reasoning=found.reasoning,
+            usage=Usage(
+                prompt_tokens=found.usage.prompt_tokens,
+                completion_tokens=found.usage.completion_tokens,
+                reasoning_tokens=found.usage.reasoning_tokens,
+            ),
+            latency_seconds=found.latency_seconds,
+            attempts=attempts,
+            reported_model=self.name,
+        )
+
+    async def _liveness(self, served: Served) -> Liveness:
+        passes = [await self._logprobs(served.engine, model) for model in (SERVED_NAME, SERVED_NAME, served.model)]
+        return judge(*passes)
+
+    async def _logprobs(self, engine: Engine, model: str) -> list[list[float]]:
+        """Log-probabilities of the tokens of each probe, asked one after the other: batching would add noise."""
+        wire = Wire(llm.Endpoint(engine.url, model, engine.key), self.http)
+        found = []
+        for probe in PROBES:
+            body = {
+                "model": model,
+                "messages": [{"role": role, "content": text} for role, text in probe],
+                "add_generation_prompt": False,
+                "prompt_logprobs": 0,
+                "max_tokens": 1,
+                "temperature": 0,
+            }
+            answer = await wire.post("/chat/completions", body)
+            if answer.status != 200:
+                message = f"vLLM refuses the liveness probe: {plain(answer.body.decode(errors='replace'))}"
+                raise CandorError(Reason.ENDPOINT_REFUSED, message)
+            found.append(_token_logprobs(json.loads(answer.body)))
+        return found
+
+
+def _token_logprobs(body: Any) -> list[float]:
+    """One number for each token but the first; with 0 alternatives each position names the token itself only."""
+    positions = body["prompt_logprobs"][1:]
+    return [float(next(iter(position.values()))["logprob"]) for position in positions]
