@@ -16,6 +16,8 @@ from typing import Any
 
 from chassis.errors import CandorError, Reason
 
+LOCK = "worker.pid"
+
 
 class Channel:
     """Takes standard output for reports; whatever libraries print goes to the log instead."""
@@ -52,7 +54,7 @@ def only_one(folder: Path) -> Iterator[None]:
     Raises:
         CandorError: TRAINING_JOB_RUNNING when it is not free after a minute.
     """
-    with (folder / "worker.lock").open("w") as file:
+    with (folder / LOCK).open("a") as file:
         patience = threading.Event()
         for _ in range(600):
             try:
@@ -63,4 +65,7 @@ def only_one(folder: Path) -> Iterator[None]:
         else:
             message = f"another process still trains in {folder.name}; end it, then create the job again"
             raise CandorError(Reason.TRAINING_JOB_RUNNING, message)
+        file.truncate(0)
+        file.write(str(os.getpid()))  # for whoever looks after this machine
+        file.flush()
         yield

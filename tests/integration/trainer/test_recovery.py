@@ -1,0 +1,120 @@
+"""Kill -9 in the middle of training, then go on: nothing is lost, and the weights are those of an unbroken run."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+import pytest_asyncio
+from candor.trainer.v1 import trainer_pb2 as pb
+from candor.trainer.v1 import trainer_pb2_grpc
+
+Spec = Callable[..., pb.TrainingSpec]
+
+
+def at_step(step: int) -> Callable[[pb.TrainingEvent], bool]:
+    return lambda event: event.progress.step >= step
+
+
+def weights(checkpoint: pb.TrainedCheckpoint) -> dict[str, Any]:
+    from safetensors.numpy import load_file
+
+    return load_file(Path(checkpoint.path) / "adapter_model.safetensors")
+
+
+def far_apart(one: pb.TrainedCheckpoint, other: pb.TrainedCheckpoint) -> float:
+    left, right = weights(one), weights(other)
+    assert set(left) == set(right)
+    return max(float(abs(left[name] - right[name]).max()) for name in left)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def unbroken(serve: Any, make_spec: Spec, watch: Any, tmp_path_factory: pytest.TempPathFactory) -> pb.TrainingJob:
+    async with serve(tmp_path_factory.mktemp("unbroken")) as stub:
+        job = await stub.CreateTrainingJob(pb.CreateTrainingJobRequest(spec=make_spec()))
+        await watch(stub, job.name)
+        return await stub.GetTrainingJob(pb.GetTrainingJobRequest(name=job.name))
+
+
+async def test_a_killed_training_process_is_told_and_the_job_goes_on_to_the_same_weights(
+    trainer: Any, make_spec: Spec, watch: Any, unbroken: pb.TrainingJob, tmp_path: Path
+) -> None:
+    request = pb.CreateTrainingJobRequest(spec=make_spec())
+    job = await trainer.CreateTrainingJob(request)
+    await watch(trainer, job.name, at_step(13))
+    folder = tmp_path / "training" / job.name.removeprefix("trainingJobs/")
+    os.kill(int((folder / "worker.pid").read_text()), signal.SIGKILL)
+    await watch(trainer, job.name)
+    broken = await trainer.GetTrainingJob(pb.GetTrainingJobRequest(name=job.name))
+    assert (broken.state, broken.failure_reason) == ("FAILED", "TRAINING_FAILED")
+    assert "signal 9" in broken.reason
+    assert [saved.step for saved in broken.checkpoints] == [10]
+
+    again = await trainer.CreateTrainingJob(request)
+    assert again.name == job.name
+    events = await watch(trainer, job.name)
+    assert [event.sequence for event in events] == list(range(1, len(events) + 1))
+    (resumed,) = [event.message for event in events if event.message.startswith("goes on after step")]
+    assert int(resumed.rpartition(" ")[2]) >= 12
+    finished = await trainer.GetTrainingJob(pb.GetTrainingJobRequest(name=job.name))
+    assert finished.state == "SUCCEEDED"
+    assert [saved.step for saved in finished.checkpoints] == [saved.step for saved in unbroken.checkpoints]
+    assert far_apart(finished.checkpoints[-1], unbroken.checkpoints[-1]) < 1e-6
+    # and the measure can tell two steps' weights apart
+    assert far_apart(finished.checkpoints[0], unbroken.checkpoints[-1]) > 1e-3
+
+
+async def test_a_killed_server_takes_its_job_up_when_it_starts_again(
+    make_spec: Spec, watch: Any, unbroken: pb.TrainingJob, tmp_path: Path
+) -> None:
+    def start() -> subprocess.Popen[str]:
+        settings = {
+            "CANDOR_TRAINER_ARTIFACTS": str(tmp_path),
+            "CANDOR_TRAINER_EGRESS__ANY_PATH": "true",
+            "CANDOR_TRAINER_TORCH_THREADS": "1",
+            "CANDOR_TRAINER_STATE_SECONDS": "0",
+            "PYTHONPATH": os.pathsep.join(part for part in sys.path if part),
+        }
+        command = [sys.executable, "-m", "services.trainer"]
+        return subprocess.Popen(
+            command, env={**os.environ, **settings}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
+    async def connected(server: subprocess.Popen[str]) -> AsyncIterator[Any]:
+        assert server.stdout is not None
+        while (found := re.search(r"port=\D*(\d+)", line := await asyncio.to_thread(server.stdout.readline))) is None:
+            assert line, "the server ended"
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{found.group(1)}") as channel:
+            yield trainer_pb2_grpc.TrainerServiceStub(channel)
+
+    server = start()
+    try:
+        async for stub in connected(server):
+            job = await stub.CreateTrainingJob(pb.CreateTrainingJobRequest(spec=make_spec()))
+            await watch(stub, job.name, at_step(13))
+            server.kill()
+    finally:
+        server.kill()
+        server.communicate()
+
+    server = start()
+    try:
+        async for stub in connected(server):
+            events = await watch(stub, job.name)
+            finished = await stub.GetTrainingJob(pb.GetTrainingJobRequest(name=job.name))
+    finally:
+        server.terminate()
+        server.communicate()
+    assert [event.sequence for event in events] == list(range(1, len(events) + 1))
+    assert any(event.message == "taken up after a restart" for event in events)
+    assert finished.state == "SUCCEEDED"
+    assert far_apart(finished.checkpoints[-1], unbroken.checkpoints[-1]) < 1e-6
