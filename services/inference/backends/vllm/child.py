@@ -75,7 +75,7 @@ class Child:
         )
         return plain(without_secrets(named or last))
 
-    def tail(self, lines: int = 40) -> list[str]:
+    def tail(self, lines: int = 15) -> list[str]:
         """The last lines of its log."""
         return [plain(without_secrets(line)) for line in list(self._lines)[-lines:]]
 
