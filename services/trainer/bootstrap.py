@@ -9,6 +9,7 @@ from chassis.egress import Guard
 from chassis.metrics import Metrics
 from chassis.serving import Service
 from services.trainer.backends.process.executor import ProcessExecutor
+from services.trainer.backends.provider.executor import ProviderExecutor
 from services.trainer.backends.sources_files import FileSources
 from services.trainer.backends.store_files import FileJobs
 from services.trainer.service.trainer import TrainerService
@@ -30,10 +31,11 @@ def build(settings: TrainerSettings) -> Service:
         stop_seconds=settings.stop_seconds,
         launch_arguments=settings.launch_arguments,
     )
+    provider = ProviderExecutor(guard, settings.poll_seconds)
     service = TrainerService(
         FileJobs(settings.artifacts),
         FileSources(guard, settings.artifacts),
-        {"process": process},
+        {"process": process, "openai": provider},
         metrics,
         settings.max_running,
     )
@@ -41,4 +43,8 @@ def build(settings: TrainerSettings) -> Service:
     def register(server: grpc.aio.Server) -> None:
         trainer_pb2_grpc.add_TrainerServiceServicer_to_server(TrainerServicer(service), server)
 
-    return Service(names=[NAME], register=register, metrics=metrics, ready=service.ready, close=service.close)
+    async def close() -> None:
+        await service.close()
+        await provider.close()
+
+    return Service(names=[NAME], register=register, metrics=metrics, ready=service.ready, close=close)

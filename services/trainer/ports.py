@@ -38,7 +38,11 @@ class Kept(NamedTuple):
     saved: Saved
 
 
-Report = Started | Noted | Stepped | Kept
+class Done(NamedTuple):
+    """Everything is trained; the last report."""
+
+
+Report = Started | Noted | Stepped | Kept | Done
 
 
 class Executor(Protocol):
@@ -55,7 +59,8 @@ class Executor(Protocol):
     def run(self, job: Job, folder: Path, stop: asyncio.Event) -> AsyncIterator[Report]:
         """Train to the end, or to the next step after `stop` is set. Implemented as an async generator.
 
-        What was saved in `folder` by an earlier, broken run is taken up. Ends without an error when stopped.
+        What an earlier, broken run saved in `folder` or noted in `job.resume` is taken up. The last report is Done, unless
+        it was stopped.
 
         Args:
             job: What to train.
@@ -65,6 +70,10 @@ class Executor(Protocol):
         Raises:
             CandorError: Training failed; the message holds the end of the log.
         """
+        ...
+
+    async def abandon(self, job: Job) -> None:
+        """Let go of what goes on elsewhere when a person cancels a job. Raises CandorError."""
         ...
 
 

@@ -27,7 +27,7 @@ def main(folder: Path) -> int:
             order = Order.read(folder)
             from services.trainer.backends.process.training import train
 
-            train(order, folder, channel)
+            finished = train(order, folder, channel)
     except CandorError as error:
         channel.tell("failed", reason=error.reason.value, message=error.message)
         return 1
@@ -37,7 +37,7 @@ def main(folder: Path) -> int:
             raise
         channel.tell("failed", reason=known.reason.value, message=known.message)
         return 1
-    channel.tell("ended", stopped=channel.stopping)
+    channel.tell("ended", finished=finished)
     return 0
 
 

@@ -11,7 +11,7 @@ from chassis.errors import CandorError
 from chassis.logs import get_logger
 from chassis.metrics import Metrics
 from services.trainer.domain.job import Job, State
-from services.trainer.ports import Executor, JobStore, Kept, Noted, Report, Started, Stepped
+from services.trainer.ports import Done, Executor, JobStore, Kept, Noted, Report, Started, Stepped
 
 # Progress is in the events at once; job.json follows at this pace.
 _SAVE_SECONDS = 1.0
@@ -24,14 +24,14 @@ class Runner:
         store: Where jobs are kept.
         executors: Ways of training, by name.
         metrics: Jobs and tokens are counted here.
-        max_running: Jobs that train at once; the others wait in order.
+        max_running: Jobs that each executor trains at once; the others wait in order.
     """
 
     def __init__(self, store: JobStore, executors: Mapping[str, Executor], metrics: Metrics, max_running: int) -> None:
         self._store = store
         self._executors = executors
         self._metrics = metrics
-        self._places = asyncio.Semaphore(max_running)
+        self._places = {name: asyncio.Semaphore(max_running) for name in executors}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._stops: dict[str, asyncio.Event] = {}
         self._changes: dict[str, asyncio.Event] = {}
@@ -67,17 +67,20 @@ class Runner:
 
     async def _run(self, job: Job, stop: asyncio.Event) -> None:
         try:
-            if await self._place(stop):
+            done = False
+            places = self._places[job.spec.executor]
+            if await _place(places, stop):
                 try:
-                    await self._train(job, stop)
+                    done = await self._train(job, stop)
                 finally:
-                    self._places.release()
-            if self._closing and stop.is_set() and not self._finished(job):
-                self._store.save(job)
-            elif stop.is_set() and not self._finished(job):
-                self._close(job, State.CANCELLED, "cancelled")
-            else:
+                    places.release()
+            if done:
                 self._close(job, State.SUCCEEDED, "finished")
+            elif self._closing:
+                self._store.save(job)  # unfinished: the next server goes on
+            else:
+                await self._executors[job.spec.executor].abandon(job)
+                self._close(job, State.CANCELLED, "cancelled")
         except CandorError as error:
             job.failure_reason = error.reason.value
             self._close(job, State.FAILED, error.message)
@@ -85,20 +88,8 @@ class Runner:
             self._stops.pop(job.id, None)
             self._wake(job)
 
-    async def _place(self, stop: asyncio.Event) -> bool:
-        """Wait for a turn; false when stopped before it came."""
-        turn = asyncio.create_task(self._places.acquire())
-        stopped = asyncio.create_task(stop.wait())
-        await asyncio.wait([turn, stopped], return_when=asyncio.FIRST_COMPLETED)
-        stopped.cancel()
-        if stop.is_set():
-            if turn.done():
-                self._places.release()
-            turn.cancel()
-            return False
-        return True
-
-    async def _train(self, job: Job, stop: asyncio.Event) -> None:
+    async def _train(self, job: Job, stop: asyncio.Event) -> bool:
+        """Whether it came to its end."""
         job.state = State.RUNNING
         self._store.save(job)
         self._tell(job, "the training process starts")
@@ -106,6 +97,8 @@ class Runner:
         reports = self._executors[job.spec.executor].run(job, self._store.folder(job.id), stop)
         async with aclosing(reports) as stream:  # type: ignore[type-var]  # every executor's is a generator
             async for report in stream:
+                if isinstance(report, Done):
+                    return True
                 before = job.progress
                 message = _take(job, report)
                 if isinstance(report, Stepped):
@@ -117,11 +110,7 @@ class Runner:
                 saved_at = time.monotonic()
                 self._store.save(job)
                 self._tell(job, message)
-
-    def _finished(self, job: Job) -> bool:
-        return 0 < job.progress.steps == job.progress.step and any(
-            saved.step == job.progress.steps for saved in job.checkpoints
-        )
+        return False
 
     def _close(self, job: Job, state: State, message: str) -> None:
         """Keep the end; on a full disk it is known here at least, and the next server takes the job up again."""
@@ -143,6 +132,20 @@ class Runner:
         self._changes.pop(job.id, asyncio.Event()).set()
 
 
+async def _place(places: asyncio.Semaphore, stop: asyncio.Event) -> bool:
+    """Wait for a turn; false when stopped before it came."""
+    turn = asyncio.create_task(places.acquire())
+    stopped = asyncio.create_task(stop.wait())
+    await asyncio.wait([turn, stopped], return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    if stop.is_set():
+        if turn.done():
+            places.release()
+        turn.cancel()
+        return False
+    return True
+
+
 def _take(job: Job, report: Report) -> str:
     """Put a report into the job; its line for a person."""
     match report:
@@ -158,3 +161,5 @@ def _take(job: Job, report: Report) -> str:
         case Kept(saved):
             job.add(saved)
             return f"checkpoint at epoch {saved.epoch:g} (step {saved.step})"
+        case Done():
+            return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,10 @@ from chassis.egress import Egress
 from chassis.errors import CandorError, Reason
 
 Spec = Callable[..., pb.TrainingSpec]
+
+
+def weights_in(folder: str) -> bool:
+    return Path(folder, "adapter_model.safetensors").is_file()
 
 
 async def refused(call: Any) -> CandorError:
@@ -57,7 +62,7 @@ async def test_a_job_trains_adapters_that_peft_and_transformers_load_and_that_ch
     await trainer.DeleteTrainingJob(pb.DeleteTrainingJobRequest(name=job.name))
     gone = await refused(trainer.GetTrainingJob(pb.GetTrainingJobRequest(name=job.name)))
     assert gone.reason is Reason.TRAINING_JOB_NOT_FOUND
-    assert not Path(finished.checkpoints[-1].path).exists()
+    assert not weights_in(finished.checkpoints[-1].path)
 
 
 def _logits(base: Path, adapter: Path) -> tuple[Any, Any, Any]:
@@ -86,7 +91,7 @@ async def test_a_cancelled_job_keeps_its_checkpoints_and_goes_on_when_it_is_crea
     cancelled = await trainer.CancelTrainingJob(pb.CancelTrainingJobRequest(name=job.name))
     assert cancelled.state == "CANCELLED"
     assert [saved.step for saved in cancelled.checkpoints] == [10]
-    assert Path(cancelled.checkpoints[0].path, "adapter_model.safetensors").is_file()
+    assert weights_in(cancelled.checkpoints[0].path)
     assert (await trainer.CancelTrainingJob(pb.CancelTrainingJobRequest(name=job.name))).state == "CANCELLED"
 
     await trainer.CreateTrainingJob(request)
@@ -216,8 +221,7 @@ async def test_files_outside_the_roots_and_missing_ones_are_refused(
         outside = await refused(stub.CreateTrainingJob(pb.CreateTrainingJobRequest(spec=make_spec())))
         assert outside.reason is Reason.PATH_NOT_ALLOWED
         assert "spec.dataset" in outside.message
-        inside = tmp_path / "train.jsonl"
-        inside.write_bytes(conversations.read_bytes())
+        inside = Path(shutil.copy(conversations, tmp_path))
         assert (await stub.CheckTrainingJob(pb.CheckTrainingJobRequest(spec=make_spec(dataset=inside)))).conversations
         spec = make_spec(dataset=inside)
         spec.dataset = str(tmp_path / "none.jsonl")

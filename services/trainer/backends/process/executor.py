@@ -20,7 +20,7 @@ from services.trainer.backends.process.tokens import tokenize
 from services.trainer.domain.job import Job, Progress, Saved
 from services.trainer.domain.preflight import Preflight, judge
 from services.trainer.domain.spec import TrainingSpec
-from services.trainer.ports import Kept, Report, Started, Stepped
+from services.trainer.ports import Done, Kept, Report, Started, Stepped
 
 _NEEDED = ("torch", "transformers", "trl", "peft", "accelerate", "datasets")
 _LOG = "log.txt"
@@ -96,6 +96,8 @@ class ProcessExecutor:
                     raise CandorError(Reason(told["reason"]), told["message"])
                 if told["kind"] == "ended":
                     ended = True
+                    if told["finished"]:
+                        yield Done()
                     continue
                 yield _report(told)
             code = await process.wait()
@@ -104,6 +106,9 @@ class ProcessExecutor:
         finally:
             stopper.cancel()
             await _reap(process)
+
+    async def abandon(self, job: Job) -> None:
+        """See the port: nothing goes on elsewhere."""
 
     def _command(self, spec: TrainingSpec, folder: Path) -> list[str]:
         worker = ["-m", "services.trainer.worker", str(folder)]

@@ -39,8 +39,8 @@ class Course:
         ]
 
 
-def train(order: Order, folder: Path, channel: Channel) -> None:
-    """Train to the end or until the channel says stop. Raises CandorError."""
+def train(order: Order, folder: Path, channel: Channel) -> bool:
+    """Train to the end or until the channel says stop; whether it came to the end. Raises CandorError."""
     import torch
 
     if order.threads:
@@ -71,6 +71,8 @@ def train(order: Order, folder: Path, channel: Channel) -> None:
     channel.tell("started", step=step, versions={**versions, "device": device})
     trainer.add_callback(_callback(keeper, states, channel))
     trainer.train(resume_from_checkpoint=str(state) if state else None)
+    finished: bool = trainer.state.global_step >= course.shape.steps
+    return finished
 
 
 def _course(order: Order) -> Course:

@@ -1,0 +1,1 @@
+"""Training at a provider: OpenAI-compatible fine-tuning APIs."""
