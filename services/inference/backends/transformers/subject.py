@@ -138,7 +138,8 @@ class CheckpointSubject:
 
     def _outcome(self, loaded: Loaded, done: Finished, prompt_tokens: int, sampling: Sampling) -> Outcome:
         raw = loaded.tokenizer.decode(done.tokens, skip_special_tokens=True)
-        text, reasoning = split_reasoning(raw)
+        # Bytes at the cut that are no whole character are no text; vLLM leaves them out as well.
+        text, reasoning = split_reasoning(raw.rstrip("\N{REPLACEMENT CHARACTER}"))
         if not text.strip():
             if done.ended:
                 return CandorError(Reason.EMPTY_REPLY, "the model ended its reply without text")
