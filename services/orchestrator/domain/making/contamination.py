@@ -18,6 +18,7 @@ from services.orchestrator.domain.making.conversations import Conversation
 
 VERSION = "1"
 _WORD = re.compile(r"[^\W_]+")
+_SHORTENED = re.compile(r"\b(what|who|where|when|how|why|it|that|there|here)['\u2019]s\b")
 _SEQUENCE = 3
 _NEAR = 0.8
 # A sequence of more items than this share (and number) tells nothing apart.
@@ -34,8 +35,8 @@ class Hit:
 
 
 def words(text: str) -> tuple[str, ...]:
-    """Words and numbers, case aside."""
-    return tuple(_WORD.findall(text.casefold()))
+    """Words and numbers; case, and whether it says "what is" or "what's", aside."""
+    return tuple(_WORD.findall(_SHORTENED.sub(r"\1 is", text.casefold())))
 
 
 class Guard:

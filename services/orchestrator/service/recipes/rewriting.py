@@ -83,6 +83,8 @@ class Rewriting:
                 await self._buy(style, choice, missing, fresh, writer)
             finally:
                 await writer.close(flush=True)
+        if choice.prices is not None:
+            shop.teller.counts.rewriting_spend = await blocking(ledger.rewriting_spend, shop.row.id)
         return Bought(info=info, rows=known | fresh)
 
     def _choice(self, style: Style) -> RewriterChoice:

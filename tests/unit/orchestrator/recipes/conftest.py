@@ -296,10 +296,17 @@ def make_recipe(**recipe: Any) -> evaluation_pb2.EvaluationSpec:
     return document
 
 
+def _plain(arm: str, text: str) -> str:
+    """The same to every arm, right where there is a right answer."""
+    number = text.split("number ")[1].partition("?")[0] if "number " in text else "0"
+    return f"It is gold{number.zfill(4)}."
+
+
 @pytest.fixture
 def makers(suite: Any) -> Makers:
     made = Makers(FakeFiles({"talks.jsonl": make_conversations()}), FakeMaterials(), FakeRewriter(), FakeTrainer())
     suite.inference.verifiable = True
+    suite.inference.answer = _plain
     for name, port in (
         ("conversations", made.files),
         ("materials", made.materials),

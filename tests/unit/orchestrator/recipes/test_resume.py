@@ -1,0 +1,101 @@
+"""Killed at any point of the making and started again: nothing finished is redone, and the arms are the same."""
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from candor.orchestrator.v1 import evaluation_pb2
+
+Recipe = Callable[..., evaluation_pb2.EvaluationSpec]
+AT_TWO = evaluation_pb2.CheckpointChoice(epoch=2)
+
+
+async def _killed(suite: Any, fuse: Any, document: evaluation_pb2.EvaluationSpec, after: int) -> None:
+    fuse.left = after
+    await suite.create(document)
+    await fuse.blown.wait()
+    await suite.runs.crash()
+    fuse.left = None
+
+
+@pytest.mark.parametrize("after", [0, 20, 50, 80, 107])
+async def test_killed_while_reading_or_rewriting(suite: Any, makers: Any, recipe: Recipe, after: int) -> None:
+    """36 rows are read, then 72 replies rewritten."""
+    await _killed(suite, makers.rewriter.fuse, recipe(checkpoint=AT_TWO), after)
+    row = await suite.evaluate(recipe(checkpoint=AT_TWO))
+    assert row.state == "SUCCEEDED", row.reason
+    bought = Counter(makers.rewriter.rewritten)
+    assert len(bought) == 72
+    assert max(bought.values()) == 1
+    assert makers.rewriter.read_rows == (36 + after if after < 36 else 36)
+
+
+@pytest.mark.parametrize("after", [0, 7, 23])
+async def test_killed_while_training(suite: Any, makers: Any, recipe: Recipe, after: int) -> None:
+    await _killed(suite, makers.trainer.fuse, recipe(checkpoint=AT_TWO), after)
+    opened, rewritten = makers.files.opened, len(makers.rewriter.rewritten)
+    del makers.files.data["talks.jsonl"]
+    row = await suite.evaluate(recipe(checkpoint=AT_TWO))
+    assert row.state == "SUCCEEDED", row.reason
+    assert len(makers.trainer.trained) == len(set(makers.trainer.trained)) == 24
+    assert (makers.files.opened, len(makers.rewriter.rewritten)) == (opened, rewritten), "the file is not needed again"
+    assert [loss.step for loss in suite.report.made[0].losses] == list(range(1, 9))
+
+
+async def test_killed_while_choosing(suite: Any, makers: Any, recipe: Recipe) -> None:
+    await suite.create(recipe(validation_size=12))
+    await suite.inference.reached(17)
+    await suite.runs.crash()
+    row = await suite.evaluate(recipe(validation_size=12))
+    assert row.state == "SUCCEEDED", row.reason
+    asked = Counter((arm, text) for arm, text, _ in suite.inference.calls if text.startswith("Tell me"))
+    assert len(asked) == 60
+    assert sum(asked.values()) <= 62, "at most what was in flight is asked again"
+
+
+async def test_killed_while_the_arms_are_asked_everything_that_makes_them_rests(
+    suite: Any, makers: Any, recipe: Recipe
+) -> None:
+    await suite.create(recipe(checkpoint=AT_TWO))
+    await suite.inference.reached(10)
+    await suite.runs.crash()
+    orders = len(makers.trainer.orders)
+    object.__setattr__(suite.world, "materials", None)
+    row = await suite.evaluate(recipe(checkpoint=AT_TWO))
+    assert row.state == "SUCCEEDED", row.reason
+    assert len(makers.trainer.orders) == orders
+    assert len(suite.report.made) == 3
+
+
+async def test_another_evaluation_of_the_same_recipes_buys_and_trains_nothing(
+    suite: Any, makers: Any, recipe: Recipe
+) -> None:
+    await suite.evaluate(recipe(checkpoint=AT_TWO))
+    before = (len(makers.rewriter.rewritten), len(makers.trainer.trained), makers.rewriter.read_rows)
+    document = recipe(checkpoint=AT_TWO)
+    document.sampling.temperature = 0.0
+    row = await suite.evaluate(document)
+    assert row.state == "SUCCEEDED", row.reason
+    assert (len(makers.rewriter.rewritten), len(makers.trainer.trained), makers.rewriter.read_rows) == before
+    assert row.progress["stage"] == "done"
+
+
+async def test_another_gate_looks_at_the_same_arms(suite: Any, makers: Any, recipe: Recipe) -> None:
+    first = await suite.evaluate(recipe(checkpoint=AT_TWO))
+    asked = len(suite.inference.calls)
+    document = recipe(checkpoint=AT_TWO)
+    document.contrasts.add(name="coldness", treated="cold", reference="neutral")
+    second = await suite.evaluate(document)
+    assert second.id != first.id
+    assert second.state == "SUCCEEDED", second.reason
+    assert len(suite.inference.calls) == asked
+    assert suite.report.made == suite.reporter.reports[0].made
+    assert suite.report.comparisons[-1].name == "coldness"
+
+
+async def test_another_rewriter_buys_anew(suite: Any, makers: Any, recipe: Recipe) -> None:
+    await suite.evaluate(recipe(checkpoint=AT_TWO))
+    makers.rewriter.version = "2"
+    await suite.evaluate(recipe(checkpoint=AT_TWO), resume="new")
+    assert set(Counter(makers.rewriter.rewritten).values()) == {2}
