@@ -92,7 +92,12 @@ def _age(text: str) -> float:
 def _task(message: evaluation_pb2.TaskSource) -> d.TaskRef:
     source = endpoint_from_proto(message.false_answers.endpoint) if message.HasField("false_answers") else None
     return d.TaskRef(
-        name=message.name, hub=message.hub, path=message.path, dataset=message.dataset, false_answers=source
+        name=message.name,
+        hub=message.hub,
+        path=message.path,
+        dataset=message.dataset,
+        false_answers=source,
+        items=message.items if message.HasField("items") else None,
     )
 
 

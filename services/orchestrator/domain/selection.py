@@ -6,8 +6,9 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 
-from services.orchestrator.domain.items import Item
+from services.orchestrator.domain.items import Item, Task
 
 
 def shuffled(items: Sequence[Item], seed: int) -> tuple[Item, ...]:
@@ -33,6 +34,14 @@ def subset(items: Sequence[Item], limit: int, seed: int) -> tuple[Item, ...]:
     spread.sort(key=lambda entry: entry[:2])
     chosen = {item.key for _, _, item in spread[:limit]}
     return tuple(item for item in items if item.key in chosen)
+
+
+def cut(task: Task, items: int | None, seed: int) -> Task:
+    """The task with so many of its items, as `subset` draws them, and a note of it."""
+    if not items or items >= len(task.items):
+        return task
+    note = f"{items:,} of its {len(task.items):,} items, drawn with seed {seed}"
+    return replace(task, items=subset(task.items, items, seed), notes=(*task.notes, note))
 
 
 def _place(item: Item, seed: int) -> bytes:

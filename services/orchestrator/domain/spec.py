@@ -59,13 +59,14 @@ class Arm:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TaskRef:
-    """Where a task's items come from."""
+    """Where a task's items come from, and how many of them are asked; `items` None: all."""
 
     name: str
     hub: str = ""
     path: str = ""
     dataset: str = ""
     false_answers: Endpoint | None = None
+    items: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,8 +196,11 @@ def gate_digest(spec: Spec) -> str:
 
 
 def _plain(spec: Spec) -> dict[str, Any]:
-    """The document as plain values; a checkpoint without an adapter reads as it did before there were any."""
+    """The document as plain values; what it leaves out reads as it did before there was such a field."""
     value = asdict(spec)
+    for task in value["tasks"]:
+        if task["items"] is None:
+            del task["items"]
     for arm in value["arms"].values():
         if arm["source"].get("adapter") == "":
             del arm["source"]["adapter"]

@@ -46,6 +46,8 @@ def _all(spec: Spec) -> Iterator[tuple[str, str]]:
             yield f"tasks[{index}].name", "is required: core, another task's name, or a path to your own questions"
         if task.false_answers is not None:
             yield from _endpoint(f"tasks[{index}].false_answers.endpoint", task.false_answers)
+        if task.items is not None and task.items < 1:
+            yield f"tasks[{index}].items", f"is {task.items}; must be 1 or more, or left out for all"
     labels = [task.name for task in spec.tasks if task.name]
     for name in sorted({name for name in labels if labels.count(name) > 1}):
         yield "tasks", f"task {name!r} is listed twice; give each its own name"

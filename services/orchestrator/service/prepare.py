@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from chassis.errors import CandorError, FieldViolation, Reason, invalid
 from services.orchestrator.domain.gating import Gating, gating
 from services.orchestrator.domain.items import Item, Task
+from services.orchestrator.domain.selection import cut
 from services.orchestrator.domain.spec import Sft, Spec
 from services.orchestrator.domain.tasks import check_distinct
 from services.orchestrator.domain.validate import violations
@@ -75,7 +76,7 @@ async def prepare(world: World, spec: Spec, limit: int, *, ask: bool = False) ->
     Raises:
         CandorError: BAD_DATASET, BAD_DOCUMENT (no items; a gate without its cells); from inference with `ask`.
     """
-    loaded = [await blocking(world.tasks.load, ref, spec.seed) for ref in spec.tasks]
+    loaded = [cut(await blocking(world.tasks.load, ref, spec.seed), ref.items, spec.seed) for ref in spec.tasks]
     tasks = [await with_false_answers(world, ref, task, ask=ask) for ref, task in zip(spec.tasks, loaded, strict=True)]
     return await blocking(_lay_out, world, spec, limit, tasks)
 

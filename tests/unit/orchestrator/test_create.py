@@ -217,3 +217,18 @@ async def test_a_plan_prices_the_judge(suite: Any, document: Document) -> None:
     after = (await plan(suite.world, order.spec, order.data, 0, pilot=False)).cost
     assert after.cost == pytest.approx(600 * 300 * 10 / 1e6 + 300 * 300 * 20 / 1e6)
     assert after.calls == before.calls == 600
+
+
+async def test_a_task_asks_as_many_items_as_the_document_says(suite: Any, document: Document) -> None:
+    message = document()
+    whole = await plan(suite.world, *_order(suite, message), 0, pilot=False)
+    del message.tasks[:]
+    message.tasks.add(name="core", items=5)
+    part = await plan(suite.world, *_order(suite, message), 0, pilot=False)
+    assert (part.items, part.tasks[0].asked) == (5, 5)
+    assert part.tasks[0].notes[-1] == f"5 of its {whole.items} items, drawn with seed 1"
+
+
+def _order(suite: Any, message: evaluation_pb2.EvaluationSpec) -> tuple[Any, Any]:
+    order = suite.order(message)
+    return order.spec, order.data

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from services.orchestrator.domain.items import Item, Task
 from services.orchestrator.domain.keys import call_seed, prompt_digest, response_key, subject_prefix
-from services.orchestrator.domain.selection import shuffled, subset
+from services.orchestrator.domain.selection import cut, shuffled, subset
 from services.orchestrator.domain.spec import Endpoint, Sampling, Spec, document_digest, gate_digest
 from services.orchestrator.domain.subjects import Resolved, Subject, subjects, unlike
 from services.orchestrator.domain.workload import Workload
@@ -115,6 +115,14 @@ def test_a_subset_of_everything_is_everything() -> None:
         assert subset(items, limit, 1) == tuple(items)
 
 
+def test_a_task_is_cut_as_a_subset_is_and_says_so() -> None:
+    task = Task(name="core", items=tuple(_items(40)), digest="sha256:0", notes=("n",))
+    found = cut(task, 12, 3)
+    assert found.items == subset(task.items, 12, 3)
+    assert found.notes == ("n", "12 of its 40 items, drawn with seed 3")
+    assert (cut(task, None, 3), cut(task, 40, 3), cut(task, 99, 3)) == (task, task, task)
+
+
 def _spec(document: Document, read: Callable[..., Spec], **changes: Any) -> Spec:
     return read(document(**changes))
 
@@ -202,6 +210,7 @@ def test_arms_of_one_base_must_share_what_is_not_their_treatment(document: Docum
         ({"repeats": 2}, True),
         ({"conditions": evaluation_pb2.Conditions(contexts=["none"])}, True),
         ({"tasks": [evaluation_pb2.TaskSource(name="medqa")]}, True),
+        ({"tasks": [evaluation_pb2.TaskSource(name="core", items=9)]}, True),
     ],
 )
 def test_only_what_is_asked_makes_another_document(

@@ -117,6 +117,7 @@ Contrast, Gate, Task = evaluation_pb2.Contrast, evaluation_pb2.Gate, evaluation_
         (_merge(repeats=101), "repeats"),
         (_merge(tasks=[Task(name="a", hub="x/y", path="z")]), "tasks[0]"),
         (_merge(tasks=[Task()]), "tasks[0].name"),
+        (_merge(tasks=[Task(name="core", items=0)]), "tasks[0].items"),
         (_merge(tasks=[Task(name="core"), Task(name="core")]), "tasks"),
         (_merge(contrasts=[Contrast(name="c", treated="v9", reference="v1")]), "contrasts[0].treated"),
         (_merge(contrasts=[Contrast(name="c", treated="v1", reference="v1")]), "contrasts[0]"),

@@ -575,6 +575,7 @@ class TaskSource(_message.Message):
     PATH_FIELD_NUMBER: _builtins.int
     DATASET_FIELD_NUMBER: _builtins.int
     FALSE_ANSWERS_FIELD_NUMBER: _builtins.int
+    ITEMS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`core` (built in), `triviaqa`, `truthfulqa`, `medqa`, `disinfo`, `mmlu`, `gsm8k`, `advbench`, or a name for your own file."""
     hub: _builtins.str
@@ -583,6 +584,8 @@ class TaskSource(_message.Message):
     """A local file (csv, json, jsonl, parquet). The client uploads it and sends `dataset`."""
     dataset: _builtins.str
     """Digest of an uploaded file, as UploadDataset returned it."""
+    items: _builtins.int
+    """Ask this many of its items: a seeded subset, in proportion over categories. At least 1; default all."""
     @_builtins.property
     def false_answers(self) -> Global___FalseAnswerSource:
         """Ask a model for the false answers, in place of those drawn from other items. OPTIONAL."""
@@ -595,12 +598,15 @@ class TaskSource(_message.Message):
         path: _builtins.str = ...,
         dataset: _builtins.str = ...,
         false_answers: Global___FalseAnswerSource | None = ...,
+        items: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["false_answers", b"false_answers"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_items", b"_items", "false_answers", b"false_answers", "items", b"items"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["dataset", b"dataset", "false_answers", b"false_answers", "hub", b"hub", "name", b"name", "path", b"path"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_items", b"_items", "dataset", b"dataset", "false_answers", b"false_answers", "hub", b"hub", "items", b"items", "name", b"name", "path", b"path"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__items: _TypeAlias = _typing.Literal["items"]  # noqa: Y015
+    _WhichOneofArgType__items: _TypeAlias = _typing.Literal["_items", b"_items"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__items) -> _WhichOneofReturnType__items | None: ...
 
 Global___TaskSource: _TypeAlias = TaskSource  # noqa: Y015
 
