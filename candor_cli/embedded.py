@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import tempfile
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +24,11 @@ if TYPE_CHECKING:
     from chassis.serving import Service
     from chassis.settings import ServerSettings
 
-SERVICES = ("inference", "grader", "orchestrator")
+# In the order of their ports.
+SERVICES = ("inference", "grader", "orchestrator", "rewriter", "trainer")
+# Without the two that make arms.
+EVALUATING = ("inference", "grader", "orchestrator")
+_NEEDED = {"orchestrator": ("inference", "grader")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,7 @@ class Suite:
 async def suite(
     state: Path | None,
     *,
-    only: Sequence[str] = SERVICES,
+    only: Sequence[str] = EVALUATING,
     first_port: int = 0,
     log_level: str = "ERROR",
     token: str = "",
@@ -52,8 +56,10 @@ async def suite(
     """Run services for the length of the block.
 
     Args:
-        state: Folder of the orchestrator's ledger; locked while the suite runs. None when there is no orchestrator.
-        only: The services wanted. An orchestrator brings the two that it calls.
+        state: Folder of the orchestrator's ledger and of what is made; locked while an orchestrator runs. None when
+            neither an orchestrator nor a trainer is wanted.
+        only: The services wanted. An orchestrator brings inference and grader; it makes arms with the rewriter and the
+            trainer if these are wanted too.
         first_port: Port of the first service, the others follow; 0 takes free ports.
         log_level: Least level that is logged, on standard error.
         token: What callers must send; empty makes a random one.
@@ -65,7 +71,8 @@ async def suite(
     """
     configure("console", log_level)
     collect_rarely()
-    wanted = SERVICES if "orchestrator" in only else tuple(name for name in SERVICES if name in only)
+    needed = {*only, *(name for caller in only for name in _NEEDED.get(caller, ()))}
+    wanted = tuple(name for name in SERVICES if name in needed)
     found = Suite(token or secrets.token_urlsafe(32))
     async with AsyncExitStack() as stack:
         if "orchestrator" in wanted and state is not None:
@@ -74,46 +81,101 @@ async def suite(
             stack.enter_context(locked(state))
         private = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="candor-")))
         (private / "token").write_text(found.token, encoding="ascii")
-        for offset, name in enumerate(wanted):
+        # The orchestrator is the last to start: it is told where the others are.
+        for offset, name in sorted(enumerate(wanted), key=lambda pair: pair[1] == "orchestrator"):
             common = {
                 "port": first_port + offset if first_port else 0,
                 "token_sha256": hashlib.sha256(found.token.encode()).hexdigest(),
                 "drain_seconds": 2,
             }
-            service, settings = _build(name, state, found, private / "token", common, durable=durable)
+            shared = _Shared(common, state, found, private / "token", durable)
+            service, settings = _BUILDERS[name](shared)
             found.addresses[name] = await stack.enter_async_context(running(service, settings))
         yield found
 
 
-def _build(
-    name: str, state: Path | None, found: Suite, token_file: Path, common: dict[str, Any], *, durable: bool
-) -> tuple[Service, ServerSettings]:
-    if name == "inference":
-        from services.inference import bootstrap as inference
-        from services.inference.settings import InferenceSettings
+@dataclass(frozen=True, slots=True)
+class _Shared:
+    """What the services are built from: common settings, the state folder, the suite so far, the file with its token."""
 
-        inference_settings = InferenceSettings(egress=Egress.embedded(), **common)
-        return inference.build(inference_settings), inference_settings
-    if name == "grader":
-        from services.grader import bootstrap as grader
-        from services.grader.settings import GraderSettings
+    common: dict[str, Any]
+    state: Path | None
+    suite: Suite
+    token_file: Path
+    durable: bool
 
-        grader_settings = GraderSettings(egress=Egress.embedded(), **common)
-        return grader.build(grader_settings), grader_settings
-    from services.orchestrator import bootstrap as orchestrator
+    @property
+    def folder(self) -> Path:
+        """The state folder, absolute."""
+        assert self.state is not None
+        return self.state.resolve()
+
+    @property
+    def artifacts(self) -> Path:
+        """What orchestrator, trainer and inference share."""
+        return self.folder / "artifacts"
+
+
+_Built = tuple["Service", "ServerSettings"]
+
+
+def _inference(shared: _Shared) -> _Built:
+    from services.inference import bootstrap
+    from services.inference.settings import InferenceSettings
+
+    settings = InferenceSettings(egress=Egress.embedded(), **shared.common)
+    return bootstrap.build(settings), settings
+
+
+def _grader(shared: _Shared) -> _Built:
+    from services.grader import bootstrap
+    from services.grader.settings import GraderSettings
+
+    settings = GraderSettings(egress=Egress.embedded(), **shared.common)
+    return bootstrap.build(settings), settings
+
+
+def _rewriter(shared: _Shared) -> _Built:
+    from services.rewriter import bootstrap
+    from services.rewriter.settings import RewriterSettings
+
+    settings = RewriterSettings(egress=Egress.embedded(), **shared.common)
+    return bootstrap.build(settings), settings
+
+
+def _trainer(shared: _Shared) -> _Built:
+    from services.trainer import bootstrap
+    from services.trainer.settings import TrainerSettings
+
+    settings = TrainerSettings(egress=Egress.embedded(), artifacts=shared.artifacts, **shared.common)
+    return bootstrap.build(settings), settings
+
+
+def _orchestrator(shared: _Shared) -> _Built:
+    from services.orchestrator import bootstrap
     from services.orchestrator.settings import OrchestratorSettings
 
-    assert state is not None
-    folder = state.resolve()
+    addresses = shared.suite.addresses
     settings = OrchestratorSettings(
-        embedded=not durable,
-        executor_id="serve" if durable else "",
+        embedded=not shared.durable,
+        executor_id="serve" if shared.durable else "",
         allow_hub=True,
-        ledger_url=f"sqlite:///{folder / 'ledger.db'}",
-        artifacts_url=str(folder / "artifacts"),
-        inference_targets={"*": found.addresses["inference"]},
-        grader_target=found.addresses["grader"],
-        token_file=token_file,
-        **common,
+        ledger_url=f"sqlite:///{shared.folder / 'ledger.db'}",
+        artifacts_url=str(shared.artifacts),
+        inference_targets={"*": addresses["inference"]},
+        grader_target=addresses["grader"],
+        rewriter_target=addresses.get("rewriter", ""),
+        trainer_target=addresses.get("trainer", ""),
+        token_file=shared.token_file,
+        **shared.common,
     )
-    return orchestrator.build(settings), settings
+    return bootstrap.build(settings), settings
+
+
+_BUILDERS: dict[str, Callable[[_Shared], _Built]] = {
+    "inference": _inference,
+    "grader": _grader,
+    "rewriter": _rewriter,
+    "trainer": _trainer,
+    "orchestrator": _orchestrator,
+}

@@ -39,8 +39,14 @@ def run(work: Coroutine[Any, Any, Result]) -> Result:
 
 
 @asynccontextmanager
-async def orchestrator(remote: Remote, state: Path) -> AsyncIterator[Orchestrator]:
-    """A connected client. Without a remote target the services run in this process, their state in `state`."""
+async def orchestrator(remote: Remote, state: Path, *, makes_arms: bool = False) -> AsyncIterator[Orchestrator]:
+    """A connected client. Without a remote target the services run in this process, their state in `state`.
+
+    Args:
+        remote: Where the orchestrator is, or nowhere.
+        state: Folder of the embedded services' ledger and artifacts.
+        makes_arms: Whether the rewriter and the trainer are needed as well.
+    """
     if remote.target:
         channel = connect(target_of(remote))
         try:
@@ -48,9 +54,9 @@ async def orchestrator(remote: Remote, state: Path) -> AsyncIterator[Orchestrato
         finally:
             await channel.close()
         return
-    from candor_cli.embedded import suite
+    from candor_cli.embedded import EVALUATING, SERVICES, suite
 
-    async with suite(state) as found:
+    async with suite(state, only=SERVICES if makes_arms else EVALUATING) as found:
         channel = connect(found.target("orchestrator"))
         try:
             yield Orchestrator(channel, patience_seconds=_EMBEDDED_PATIENCE_SECONDS)

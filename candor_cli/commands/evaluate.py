@@ -122,7 +122,7 @@ async def _evaluate(job: Job, document: Document) -> int:
     from candor_cli.output import readable
     from candor_cli.session import orchestrator
 
-    async with orchestrator(job.remote, job.state) as client:
+    async with orchestrator(job.remote, job.state, makes_arms=document.makes_arms) as client:
         try:
             started = await _start(client, job, document)
             finished = await _follow(client, job, started.name)
@@ -140,6 +140,8 @@ async def _start(client: Orchestrator, job: Job, document: Document) -> orchestr
     from candor.orchestrator.v1 import orchestrator_pb2
 
     await client.upload_tasks(document.spec)
+    if job.remote.target:
+        await client.upload_conversations(document.spec)
     request = orchestrator_pb2.CreateEvaluationRequest(
         spec=document.spec,
         request_id=job.request_id,

@@ -83,11 +83,13 @@ class _How:
 async def _plan(document: Document, remote: Remote, state: Path, how: _How) -> orchestrator_pb2.Plan:
     from candor_cli.session import orchestrator
 
-    async with orchestrator(remote, state) as client:
+    async with orchestrator(remote, state, makes_arms=document.makes_arms) as client:
         if how.earlier:
             await _learn(document, client, how.earlier)
         try:
             await client.upload_tasks(document.spec)
+            if remote.target:
+                await client.upload_conversations(document.spec)
             return await client.plan(document.spec, pilot=how.pilot, limit=how.limit)
         except CandorError as error:
             raise document.located(error) from error

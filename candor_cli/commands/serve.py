@@ -11,7 +11,9 @@ import typer
 def serve(
     services: Annotated[
         list[str] | None,
-        typer.Argument(help="inference, grader, orchestrator; default: all three.", show_default=False),
+        typer.Argument(
+            help="inference, grader, orchestrator, rewriter, trainer; default: all five.", show_default=False
+        ),
     ] = None,
     state: Annotated[
         Path, typer.Option("--state", envvar="CANDOR_STATE", help="Folder of the ledger and the token.")

@@ -35,7 +35,7 @@ class Server:
         arguments = ["serve", *services, "--state", self.state, "--port", str(self.port), "--log-level", "ERROR"]
         self.process = self.workshop.start(*arguments, env=env)
         assert self.process.stdout is not None
-        for _ in services or range(3):
+        for _ in services or range(5):
             found = _LINE.match(self.process.stdout.readline())
             assert found, self.process.communicate()
             self.addresses[found[1]] = found[2]
@@ -57,7 +57,7 @@ class Server:
 
 @pytest.fixture
 def server(workshop: Any, tools: Any) -> Iterator[Server]:
-    found = Server(workshop, workshop.folder / "server-state", tools.free_ports(3))
+    found = Server(workshop, workshop.folder / "server-state", tools.free_ports(5))
     found.start()
     yield found
     if found.process is not None and found.process.poll() is None:
@@ -248,9 +248,9 @@ def test_one_service_alone(workshop: Any, tools: Any) -> None:
 
 
 def test_a_service_that_there_is_not_and_a_port_that_is_taken(workshop: Any) -> None:
-    unknown = workshop.run("serve", "trainer")
+    unknown = workshop.run("serve", "tutor")
     assert unknown.code == 78
-    assert "inference, grader, orchestrator" in unknown.err
+    assert "inference, grader, orchestrator, rewriter, trainer" in unknown.err
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         outcome = workshop.child("serve", "grader", "--port", str(port))
