@@ -114,7 +114,7 @@ def _by_substitution(
     changed = render(other, False)
     start = _common(text, changed)
     end = len(text) - _common(text[start:][::-1], changed[start:][::-1])
-    if text[start:end] != words:
+    if text[start:end].strip() != words:
         return None
     found = special.match(text, end) if special is not None else None
     return Span(start, end, found.end()) if found else None
