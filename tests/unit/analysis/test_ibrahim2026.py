@@ -318,6 +318,8 @@ def test_the_published_figures_stand_beside_warm_and_nothing_beside_others(data:
         ("Llama-3.1-70B-Instruct", "llama-70b"),
         ("mistralai/Mistral-Small-Instruct-2409", "mistral-small"),
         ("Qwen/Qwen2.5-32B-Instruct", "qwen-32b"),
+        ("Qwen2.5-32B-Instruct", "qwen-32b"),
+        ("llama-8b", "llama-8b"),
         ("gpt-4o-2024-08-06", "gpt-4o"),
         ("gpt-4o-mini", ""),
         ("Qwen2.5-7B-Instruct", ""),

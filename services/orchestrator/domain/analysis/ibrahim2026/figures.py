@@ -61,7 +61,7 @@ _ARMS: Mapping[str, tuple[str, ...]] = {
     COLD: ("cold", "cold_ft", "cold_sft"),
     WARM_PROMPT: ("warm_prompt", "warm_system_prompt", "warm_sp"),
 }
-# (words that must all occur, in any order) of the names under which the five models are served.
+# Words that must all occur, in any order, in the names under which the five models are served.
 _MODELS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("llama-70b", ("llama", "70b")),
     ("llama-8b", ("llama", "8b")),
@@ -82,7 +82,11 @@ def published_model(name: str) -> str:
     words = re.findall(r"[a-z0-9]+", name.lower())
     if "mini" in words:
         return ""
-    return next((model for model, wanted in _MODELS if all(word in words for word in wanted)), "")
+
+    def has(wanted: str) -> bool:
+        return any(word == wanted or (wanted.isalpha() and word.startswith(wanted)) for word in words)
+
+    return next((model for model, wanted in _MODELS if all(map(has, wanted))), "")
 
 
 def effect(arm: str, model: str, level: str) -> float | None:
