@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from services.orchestrator.backends.report.made import made_view
 from services.orchestrator.backends.report.plots import forest, gate_bars, warmth_scatter
 from services.orchestrator.domain.analysis.result import ALL, FALSE_BELIEF, NO_BELIEF, OVERALL, Comparison, Row
 from services.orchestrator.domain.report import Flip, Report
@@ -37,6 +38,7 @@ def render_html(report: Report) -> str:
         gate_plot=gate_bars(report.gates),
         comparisons=[comparison_view(comparison) for comparison in report.comparisons],
         scatter=warmth_scatter(report),
+        made_from=made_view(report.made),
         created=_time(report.created),
         finished=_time(report.finished),
         stages=_stages(report.stage_seconds),

@@ -59,7 +59,7 @@ def forest(lines: Sequence[tuple[str, Row | None]], title: str) -> Markup:
         text = f"{100 * row.estimate:+.1f} ({row.n_items:,})"
         parts.append(f'<text class="value" x="{_WIDTH - 4}" y="{y + 4}">{text}</text>')
     caption = f"Difference in wrong answers, {title}, percentage points with intervals"
-    return _svg(parts, height, caption)
+    return svg(parts, height, caption)
 
 
 def gate_bars(gates: Sequence[GateResult]) -> Markup:
@@ -85,7 +85,7 @@ def gate_bars(gates: Sequence[GateResult]) -> Markup:
         tone = {"PASS": "good", "FAIL": "bad"}.get(gate.decision, "open")
         parts.extend(_interval(scale, gate.estimate or 0.0, gate.lower, gate.upper, y, tone))
         parts.append(f'<text class="value {tone}" x="{_WIDTH - 4}" y="{y + 4}">{escape(gate.decision)}</text>')
-    return _svg(parts, height, "Gates: difference with its bounds; the upright mark is the margin")
+    return svg(parts, height, "Gates: difference with its bounds; the upright mark is the margin")
 
 
 def warmth_scatter(report: Report) -> Markup:
@@ -110,7 +110,7 @@ def warmth_scatter(report: Report) -> Markup:
         mark = f'<circle class="{role}" cx="{across(x)}" cy="{up(y)}" r="6"/>'
         parts.append(f'{mark}<text x="{across(x) + 10}" y="{up(y) + 4}">{escape(name)}</text>')
     parts.append(f'<text class="tick" x="{_WIDTH / 2}" y="284">mean SocioT warmth of the replies</text>')
-    return _svg(parts, 292, "Warmth of replies against the share of wrong answers")
+    return svg(parts, 292, "Warmth of replies against the share of wrong answers")
 
 
 def _error_rates(report: Report) -> dict[str, float]:
@@ -146,7 +146,8 @@ def _tone(lower: float | None, upper: float | None) -> str:
     return "good" if upper is not None and upper < 0 else "open"
 
 
-def _svg(parts: Sequence[str], height: float, caption: str) -> Markup:
+def svg(parts: Sequence[str], height: float, caption: str) -> Markup:
+    """A plot of these parts, 720 wide."""
     label = escape(caption, quote=True)
     body = "".join(parts)
     return Markup(  # noqa: S704 - every text inside went through escape
