@@ -63,7 +63,7 @@ def _replace(text: str, replacements: Mapping[str, str]) -> str:
         return text
     table = {source.lower(): target for source, target in replacements.items()}
     longest_first = sorted(table, key=len, reverse=True)
-    words = "|".join(re.escape(word).replace("'", "['\u2019]").replace(r"\ ", r"\s") for word in longest_first)
+    words = "|".join(re.escape(word).replace("'", "['\u2019]").replace(r"\ ", r"\s+") for word in longest_first)
     # Short forms need a word after them: `what it's` cannot end a sentence.
     pattern = re.compile(rf"(?<![\w'\u2019-])(?:{words})(?![\w'\u2019-])(?P<next>(?=\s+[\w\"(*_])?)", re.IGNORECASE)
 

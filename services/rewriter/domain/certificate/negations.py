@@ -136,21 +136,17 @@ def _grouped(tokens: Sequence[Token]) -> list[Sentence]:
 
 
 def _by_sentence(before: Sequence[Sentence], after: Sequence[Sentence]) -> list[str]:
-    lost = [
-        shown(one.tokens)
-        for one in before
-        if _denies(one) and _matched(one, after, _LOST_SHARE) and not any(map(_negative, partner(one, after)[1]))
-    ]
-    added = [
-        shown(one.tokens)
-        for one in after
-        if _denies(one) and _matched(one, before, _ADDED_SHARE) and not any(map(_negative, partner(one, before)[1]))
-    ]
+    lost = [shown(one.tokens) for one in before if _denies(one) and _plain_partner(one, after, _LOST_SHARE)]
+    added = [shown(one.tokens) for one in after if _denies(one) and _plain_partner(one, before, _ADDED_SHARE)]
     return [listed(lost, "denial lost in"), listed(added, "denial added in")]
 
 
-def _matched(one: Sentence, others: Sequence[Sentence], share: float) -> bool:
-    return len(one.content) >= _LEAST_CONTENT and partner(one, others)[0] >= share
+def _plain_partner(one: Sentence, others: Sequence[Sentence], least: float) -> bool:
+    """Whether the sentence stands in the other text too, and nothing negative there."""
+    if len(one.content) < _LEAST_CONTENT:
+        return False
+    share, found = partner(one, others)
+    return share >= least and not any(map(_negative, found))
 
 
 def _denies(one: Sentence) -> bool:

@@ -72,7 +72,7 @@ def _normal(number: str) -> str:
 def _moved(case: Case) -> list[str]:
     """Numbers that took each other's places: each stood beside words of its own, and now stands beside the other's."""
     before, after = _neighbours(case.before), _neighbours(case.after)
-    both = [number for number in before if number in after]
+    both = [n for n in before if n in after and before[n] and after[n] and not before[n] & after[n]]
     return [
         f"{one} took the place of {other}"
         for place, one in enumerate(both)
@@ -82,9 +82,7 @@ def _moved(case: Case) -> list[str]:
 
 
 def _swapped(one: set[str], other: set[str], one_now: set[str], other_now: set[str]) -> bool:
-    if one & other or one & one_now or other & other_now:
-        return False
-    return bool(one & other_now) and bool(other & one_now)
+    return not one & other and bool(one & other_now) and bool(other & one_now)
 
 
 def _neighbours(text: Text) -> dict[str, set[str]]:

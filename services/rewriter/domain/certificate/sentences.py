@@ -7,10 +7,14 @@ from typing import NamedTuple
 
 from services.rewriter.domain.certificate.text import Token
 
+# A rewrite keeps the order: so many sentences before and after the place where one should stand are searched.
+_WINDOW = 40
+
 
 class Sentence(NamedTuple):
-    """A sentence, its content stems and its words."""
+    """A sentence, its place in the text (0 to 1), its content stems and its words."""
 
+    place: float
     tokens: Sequence[Token]
     content: frozenset[str]
     low: frozenset[str]
@@ -23,7 +27,11 @@ def content(tokens: Iterable[Token]) -> frozenset[str]:
 
 def sentences(tokens: Iterable[Sequence[Token]]) -> list[Sentence]:
     """Sentences made comparable."""
-    return [Sentence(one, content(one), frozenset(token.low for token in one)) for one in tokens]
+    whole = list(tokens)
+    return [
+        Sentence(number / len(whole), one, content(one), frozenset(token.low for token in one))
+        for number, one in enumerate(whole)
+    ]
 
 
 def partner(one: Sentence, others: Sequence[Sentence]) -> tuple[float, Sequence[Sentence]]:
@@ -32,6 +40,8 @@ def partner(one: Sentence, others: Sequence[Sentence]) -> tuple[float, Sequence[
     if not one.content:
         return best
     size = len(one.content)
+    center = int(one.place * len(others))
+    others = others[max(center - _WINDOW, 0) : center + _WINDOW + 1]
     shares = [len(one.content & other.content) / size for other in others]
     for place, share in enumerate(shares):
         if share > best[0]:
