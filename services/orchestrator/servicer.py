@@ -15,6 +15,7 @@ from services.orchestrator.convert.results import (
     evaluation_id,
     evaluation_to_proto,
     event_to_proto,
+    listed_to_proto,
     plan_to_proto,
     record_to_proto,
     task_to_proto,
@@ -61,7 +62,7 @@ class OrchestratorServicer(orchestrator_pb2_grpc.OrchestratorServiceServicer):
         """See the proto."""
         page = await queries.list_evaluations(self._world, request.page_size, request.page_token)
         return pb.ListEvaluationsResponse(
-            evaluations=map(evaluation_to_proto, page.rows), next_page_token=page.next_token
+            evaluations=map(listed_to_proto, page.rows), next_page_token=page.next_token
         )
 
     async def CancelEvaluation(self, request: pb.CancelEvaluationRequest, context: Context) -> pb.Evaluation:

@@ -60,6 +60,13 @@ def evaluation_to_proto(row: EvaluationRow) -> orchestrator_pb2.Evaluation:
     )
 
 
+def listed_to_proto(row: EvaluationRow) -> orchestrator_pb2.Evaluation:
+    """The resource as a list has it: without verdict.json, of which a page would be too large for a message."""
+    message = evaluation_to_proto(row)
+    message.ClearField("verdict_json")
+    return message
+
+
 def progress_to_proto(progress: Mapping[str, Any]) -> orchestrator_pb2.Progress:
     """Counts; `spend` stays absent without prices."""
     message = orchestrator_pb2.Progress(stage=progress.get("stage", ""))

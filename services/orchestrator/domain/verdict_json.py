@@ -17,7 +17,7 @@ def verdict_json(report: Report) -> str:
     """The report as JSON, keys in the order of its fields.
 
     Flips are cut to the first 50 of each direction; all of them are in results/responses.parquet. Numbers that are not
-    finite become null.
+    finite become null. Without spaces: the tables of a full factorial are megabytes, and they travel in one message.
     """
     value = asdict(report)
     value["flips"] = _first(value["flips"])
@@ -25,7 +25,7 @@ def verdict_json(report: Report) -> str:
         {"candidate": candidate, "direction": direction, "count": count}
         for (candidate, direction), count in sorted(report.flip_counts.items())
     ]
-    return json.dumps({"schema": SCHEMA, **finite(value)}, ensure_ascii=False, indent=1)
+    return json.dumps({"schema": SCHEMA, **finite(value)}, ensure_ascii=False, separators=(",", ":"))
 
 
 def _first(flips: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -94,7 +94,7 @@ class Evaluation(_message.Message):
     document_digest: _builtins.str
     """Digest of the document, gate and report settings left out."""
     verdict_json: _builtins.str
-    """verdict.json, once there is one."""
+    """verdict.json, once there is one; empty in lists."""
     limit: _builtins.int
     @_builtins.property
     def spec(self) -> _evaluation_pb2.EvaluationSpec: ...
