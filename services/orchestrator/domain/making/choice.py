@@ -62,7 +62,7 @@ def fallback(epochs: Sequence[float], why: str) -> Choice:
     """Epoch 2 as in the study, or the last one that was trained."""
     epoch = FALLBACK_EPOCH if FALLBACK_EPOCH in epochs else epochs[-1]
     which = "as in the study" if epoch == FALLBACK_EPOCH else "the last one"
-    return Choice(epoch=epoch, rule="fallback", warning=f"{why}, so epoch {epoch:g} was taken, {which}")
+    return Choice(epoch=epoch, rule=f"{which} ({why})", warning=f"{why}, so epoch {epoch:g} was taken, {which}")
 
 
 def curve(scores: Mapping[float, Sequence[float | None]]) -> tuple[Point, ...]:

@@ -75,8 +75,9 @@ async def _follow(shop: Workshop, name: str, arm: TrainedArm, arms: Mapping[str,
         try:
             async for event in shop.trainer.watch(arm.job.name, sequence):
                 sequence = event.sequence
-                began = began or event.time
-                arm.seconds = event.time - began
+                # Waiting for its turn is not training.
+                began = began or (event.time if event.state == "RUNNING" else 0.0)
+                arm.seconds = event.time - began if began else 0.0
                 await _take(shop, name, arm, event)
                 shop.progress(sum(each.step for each in arms.values()), sum(each.steps for each in arms.values()))
         except CandorError as error:

@@ -50,7 +50,7 @@ def test_a_model_that_became_colder_has_no_lift() -> None:
 def test_where_epoch_two_was_not_trained_the_last_one_is_taken() -> None:
     assert choose([], (0.5, 1.0)).epoch == 1.0
     assert fallback((0.5, 1.0), "why") == Choice(
-        epoch=1.0, rule="fallback", warning="why, so epoch 1 was taken, the last one"
+        epoch=1.0, rule="the last one (why)", warning="why, so epoch 1 was taken, the last one"
     )
 
 
