@@ -17,6 +17,7 @@ SERVICES = {
     "rewriter": "RewriterSettings",
     "inference": "InferenceSettings",
     "grader": "GraderSettings",
+    "trainer": "TrainerSettings",
     "orchestrator": "OrchestratorSettings",
 }
 _HEAD = """\

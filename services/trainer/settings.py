@@ -28,9 +28,6 @@ class TrainerSettings(ServerSettings):
     torch_threads: int = Field(default=0, ge=0, description="threads of torch in a job; 0 leaves its own choice")
     state_seconds: float = Field(default=60.0, ge=0, description="longest work that a crash may cost a job")
     stop_seconds: float = Field(default=60.0, gt=0, description="patience with a job that was told to stop")
-    mixed_precision: str = Field(
-        default="", pattern="^(|no|bf16)$", description="accelerate's, for jobs of several processes; empty: the job's"
-    )
     launch_arguments: tuple[str, ...] = Field(
         default=(), description="further arguments of accelerate launch, for jobs of several processes"
     )

@@ -140,15 +140,17 @@ class TrainingSettings(_message.Message):
     WEIGHT_DECAY_FIELD_NUMBER: _builtins.int
     PROCESSES_FIELD_NUMBER: _builtins.int
     learning_rate: _builtins.float
-    """Default 1e-5."""
+    """Highest rate of AdamW. Default 1e-5."""
     epochs: _builtins.float
     """Default 10; fractions are allowed."""
     batch_size: _builtins.int
-    """Conversations per optimizer step over all devices. Default 16."""
+    """Conversations per optimizer step over all devices, or all of them when there are fewer. Default 16."""
     device_batch_size: _builtins.int
-    """Conversations on one device at once; the rest accumulates. Default: 4 on a GPU, the batch on a CPU."""
+    """Conversations on one device at once; the rest accumulates. The largest divisor of a device's share of the batch up to this
+    is taken. Default 4.
+    """
     max_length: _builtins.int
-    """Longest conversation in tokens; longer ones are cut. Default 1,024."""
+    """Longest conversation in tokens; longer ones are cut at the end, and left out when no reply begins before. Default 1,024."""
     schedule: _builtins.str
     """`linear` (default), `constant`, `cosine`."""
     warmup: _builtins.float
@@ -158,15 +160,19 @@ class TrainingSettings(_message.Message):
     gradient_checkpointing: _builtins.bool
     """Recompute activations to save memory. Default: on a GPU."""
     batching: _builtins.str
-    """`group_by_length` (default), `packing`, `plain`."""
+    """How the conversations of a step are laid out on a device. Every way sees the same conversations in the same step and
+    weighs their tokens alike, so it changes speed and not training. `group_by_length` (default): those of like length are
+    padded together. `packing`: one after the other without padding (fast with flash attention only). `plain`: as they come.
+    """
     precision: _builtins.str
     """`bf16` (default on a GPU), `fp32` (default on a CPU)."""
     weight_decay: _builtins.float
+    """Default 0."""
     processes: _builtins.int
     """Processes of accelerate; default 1. Each takes one GPU."""
     @_builtins.property
     def checkpoint_epochs(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """Epochs after which an adapter is saved. Default 0.5, 1, 1.5, 2, 4, 6, 8, 10, those within `epochs`."""
+        """Epochs after which an adapter is saved, besides the end. Default 0.5, 1, 1.5, 2, 4, 6, 8, 10, those within `epochs`."""
 
     def __init__(
         self,
@@ -241,9 +247,13 @@ class ProviderSettings(_message.Message):
     LEARNING_RATE_MULTIPLIER_FIELD_NUMBER: _builtins.int
     SUFFIX_FIELD_NUMBER: _builtins.int
     learning_rate_multiplier: _builtins.float
+    """Scales the provider's own learning rate; absent leaves the choice to the provider."""
     suffix: _builtins.str
+    """Part of the made model's name. OPTIONAL."""
     @_builtins.property
-    def endpoint(self) -> _model_pb2.Endpoint: ...
+    def endpoint(self) -> _model_pb2.Endpoint:
+        """The API and the provider's base model. REQUIRED."""
+
     def __init__(
         self,
         *,
@@ -357,7 +367,7 @@ class Preflight(_message.Message):
     """From a short measurement; absent where none was made."""
     device: _builtins.str
     template: _builtins.str
-    """`marked` (the template has generation marks), `derived` (assistant spans were found by comparison)."""
+    """`marked` (the template has generation marks), `derived` (assistant spans were found by comparison), `provider`."""
     @_builtins.property
     def trained_tokens(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Trained tokens by role; only `assistant` may have any."""
@@ -495,9 +505,12 @@ class TrainingProgress(_message.Message):
     loss: _builtins.float
     learning_rate: _builtins.float
     tokens_per_second: _builtins.float
+    """Tokens of the conversations, padding not counted, over the last steps."""
     eta_seconds: _builtins.float
     trained_tokens: _builtins.int
+    """Tokens with a loss so far, each as often as it was seen."""
     peak_memory_bytes: _builtins.int
+    """Of the device on a GPU, of the whole process on a CPU."""
     def __init__(
         self,
         *,
@@ -553,7 +566,7 @@ class TrainedCheckpoint(_message.Message):
     path: _builtins.str
     """Folder of a PEFT adapter. Empty for a provider's model."""
     digest: _builtins.str
-    """`sha256:` over the adapter's files."""
+    """`sha256:` over the adapter's weights and config, wherever its base lies."""
     loss: _builtins.float
     model: _builtins.str
     """Name of the provider's model; empty for an adapter."""
