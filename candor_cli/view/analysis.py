@@ -16,12 +16,13 @@ from services.orchestrator.domain.analysis.ibrahim2026.result import Study, Valu
 from services.orchestrator.domain.analysis.result import ALL, OVERALL, Comparison
 
 TITLES = {
-    "model_1": "1 plain questions",
-    "model_1_length": "1 with reply length",
-    "model_2": "2 context groups",
+    "model_1": "1 plain",
+    "model_1_length": "1 length",
+    "model_2": "2 groups",
     "model_3": "3 contexts",
     "model_4": "4 beliefs",
 }
+_ERRORS = ("se\nclass.", "se\nclust.", "pub-\nlished")
 
 
 def show_analysis(console: Console, found: Analysis) -> None:
@@ -71,7 +72,7 @@ def _effects(study: Study) -> Table:
     table = _table("Average marginal effects on wrong answers, points (logit GLM)")
     for column in ("model", "rows"):
         table.add_column(column, no_wrap=True)
-    for column in ("effect", "se\nclassical", "se\nclustered", "published", "replies"):
+    for column in ("effect", *_ERRORS, "replies"):
         table.add_column(column, justify="right", no_wrap=True)
     for glm in study.glms:
         for index, value in enumerate(glm.effects):
@@ -113,7 +114,7 @@ def _gaps(study: Study) -> Table:
     table = _table("By model, mean of the tasks, points")
     for column in ("model", "rows"):
         table.add_column(column, no_wrap=True)
-    for column in ("reference", "treated", "gap", "se\nclassical", "se\nclustered", "published"):
+    for column in ("refer-\nence", "treated", "gap", *_ERRORS):
         table.add_column(column, justify="right", no_wrap=True)
     for line in study.gaps:
         table.add_row(
