@@ -18,6 +18,8 @@ def main(folder: Path) -> int:
     """The exit code; errors with a name are told over the channel, others end in the log."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    from safetensors import SafetensorError
+
     from services.trainer.backends.process.channel import Channel, only_one
     from services.trainer.backends.process.order import Order
 
@@ -31,7 +33,7 @@ def main(folder: Path) -> int:
     except CandorError as error:
         channel.tell("failed", reason=error.reason.value, message=error.message)
         return 1
-    except (OSError, MemoryError, RuntimeError) as error:
+    except (OSError, MemoryError, RuntimeError, SafetensorError) as error:
         known = _known(error, folder)
         if known is None:
             raise
