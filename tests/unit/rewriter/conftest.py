@@ -26,12 +26,12 @@ def labelled(name: str) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def honest() -> list[dict[str, Any]]:
-    return labelled("honest") + labelled("honest_second")
+    return labelled("honest") + labelled("honest_second") + labelled("honest_third")
 
 
 @pytest.fixture(scope="session")
 def adversarial() -> list[dict[str, Any]]:
-    return labelled("adversarial")
+    return labelled("adversarial") + labelled("adversarial_second")
 
 
 @pytest.fixture

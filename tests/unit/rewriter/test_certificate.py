@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from services.rewriter.domain import certificate, styles
 from services.rewriter.domain.values import Exchange, Style, Turn
@@ -23,14 +25,14 @@ def test_every_tampering_is_named_by_the_check_that_is_there_for_it(adversarial:
         (case["check"], case["what"], found) for case in adversarial if case["check"] not in (found := reasons(case))
     ]
     assert missed == []
-    assert len(adversarial) >= 58
+    assert len(adversarial) >= 82
     assert {case["check"] for case in adversarial} == set(certificate.CHECKS)
 
 
 def test_honest_rewrites_pass(honest: list[dict[str, Any]]) -> None:
     rejected = [(case["reply"][:50], found) for case in honest if (found := reasons(case))]
     assert rejected == []
-    assert len(honest) >= 68
+    assert len(honest) >= 82
 
 
 def test_a_digit_changed_anywhere_in_an_honest_rewrite_is_seen(honest: list[dict[str, Any]]) -> None:
@@ -41,10 +43,9 @@ def test_a_digit_changed_anywhere_in_an_honest_rewrite_is_seen(honest: list[dict
                 other = str((int(char) + 3) % 10)
                 tampered = {**case, "rewrite": case["rewrite"][:place] + other + case["rewrite"][place + 1 :]}
                 changed += 1
-                missed += not ({"numbers", "code", "links", "equations"} & set(reasons(tampered)))
+                missed += not ({"numbers", "code", "links", "equations", "formatting"} & set(reasons(tampered)))
     assert changed > 100
-    # List marks (`1.`) are no content.
-    assert missed <= 4
+    assert missed <= 1
 
 
 def test_a_not_dropped_from_an_honest_rewrite_is_seen(honest: list[dict[str, Any]]) -> None:
@@ -142,6 +143,25 @@ def test_texts_of_any_shape_are_certified_in_bounded_time(certify: Any) -> None:
         "> \n" * 10_000,
     ):
         certify(text, text, SAME)
+
+
+def test_a_list_numbered_otherwise_is_seen(certify: Any) -> None:
+    assert "formatting" in certify("1. Wash\n2. Dry", "1. Wash\n3. Dry", SAME)
+
+
+def test_a_pleasantry_may_go_with_the_denial_and_the_name_in_it(certify: Any) -> None:
+    reply = "You'll love Lisbon! Automate a transfer of 10% to your account, so you won't even miss it."
+    assert certify(reply, "Automate a transfer of 10% to the account.", SAME, asked="Saving in Lisbon?") == {}
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    text=st.text(alphabet=st.sampled_from("ab I.,!?'\"\n1-=$`*_:()[]<>\u201c\u201d not may"), min_size=1, max_size=120)
+)
+def test_a_text_is_an_honest_rewrite_of_itself(text: str) -> None:
+    exchange = Exchange((Turn("user", "Why?"),), text)
+    failed = {check.name for check in certificate.certify(exchange, text, SAME) if not check.passed}
+    assert failed <= ({"task"} if not text.strip() else set())
 
 
 def test_the_version_names_code_and_lists() -> None:

@@ -13,6 +13,7 @@ _KINDS = {
     "table row": re.compile(r"^[ \t]*\|.*\|[ \t]*$", re.MULTILINE),
     "bold text": re.compile(r"\*\*[^*\n]+\*\*|__[^_\n]+__"),
 }
+_NUMBERED = re.compile(r"^[ \t]*(?:\*\*)?\(?(\d{1,3})[.)](?=[ \t*])", re.MULTILINE)
 _KEPT = ("list item", "table row")
 
 
@@ -25,6 +26,9 @@ def check(case: Case) -> str:
             found.append(f"{after - before} {name}{_plural(after - before, name)} added")
         elif name in _KEPT and after < before:
             found.append(f"{before - after} {name}{_plural(before - after, name)} lost")
+    marks, now = (_NUMBERED.findall(text.outside_code) for text in (case.before, case.after))
+    if not found and marks != now:
+        found.append("the list is numbered otherwise")
     return "; ".join(found)
 
 

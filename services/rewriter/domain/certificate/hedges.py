@@ -19,7 +19,7 @@ def check(case: Case) -> str:
     surer = [
         shown(one.tokens)
         for one in before
-        if _has(one, "doubt") and (found := _partner(one, after)) and not any(_has(o, "hedges") for o in found)
+        if _has(one, "doubt") and (found := _partner(one, after)) and not _hedged(one, found)
     ]
     boosted = [
         shown(one.tokens)
@@ -38,6 +38,11 @@ def check(case: Case) -> str:
     return joined(
         listed(surer, "surer than before"), listed(boosted, "made certain"), listed(doubted, "less sure than before")
     )
+
+
+def _hedged(one: Sentence, found: Sequence[Sentence]) -> bool:
+    """Whether a partner still doubts, or hedges by a word of its own; `most`, kept from the sentence, replaces no `may`."""
+    return any(_has(other, "doubt") or (other.low & words("hedges")) - one.low for other in found)
 
 
 def _has(one: Sentence, name: str) -> bool:

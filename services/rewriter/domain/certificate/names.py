@@ -47,10 +47,12 @@ _HEADING_SHARE = 0.6
 
 def check(case: Case) -> str:
     """See the module. Case does not count for survival: what a rewrite writes small is still there."""
-    after = _known(case.after)
+    before, after, said = _known(case.before), _known(case.after), _known(case.said)
     lost = [name for name in _names(case.before) if not _in(name, after)]
-    before, said = _known(case.before), _known(case.said)
-    added = [name for name in _names(case.after, certain=True) if not _in(name, before) and not _in(name, said)]
+    new = [name for name in _names(case.after, certain=True) if not _in(name, before)]
+    if not new:  # what the user named need not be named again, unless another name took its place
+        lost = [name for name in lost if not _in(name, said)]
+    added = [name for name in new if not _in(name, said)]
     return joined(listed(lost, "lost"), listed(added, "added"))
 
 
@@ -80,7 +82,7 @@ def _names(text: Text, *, certain: bool = False) -> list[str]:
             if token.first and not _abbreviation(name):
                 following = sentence[sentence.index(token) + 1 : sentence.index(token) + 2]
                 double = bool(following) and following[0].word and following[0].text[0].isupper()
-                if certain or not double or place + 1 >= len(capital):
+                if certain or not double or name.lower() in words("starters") or place + 1 >= len(capital):
                     continue
             found.setdefault(name.lower(), name)
     return list(found.values())

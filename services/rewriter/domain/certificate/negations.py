@@ -83,10 +83,8 @@ def _polarity(tokens: Sequence[Token]) -> _Polarity:
     denied: Counter[str] = Counter()
     first: Counter[str] = Counter()
     seen: set[int] = set()
-    for place, token in enumerate(tokens):
-        following = tokens[place + 1] if place + 1 < len(tokens) else None
-        if not _is_cue(token, following):
-            continue
+    for place in _cues(tokens):
+        token = tokens[place]
         reached = _reached(tokens, place)
         if reached:
             first[tokens[reached[0]].content] += 1
@@ -146,12 +144,20 @@ def _plain_partner(one: Sentence, others: Sequence[Sentence], least: float) -> b
     if len(one.content) < _LEAST_CONTENT:
         return False
     share, found = partner(one, others)
-    return share >= least and not any(map(_negative, found))
+    if share < least or any(map(_negative, found)):
+        return False
+    about = {one.tokens[index].content for place in _cues(one.tokens) for index in _reached(one.tokens, place)}
+    return not about or any(about & other.content for other in found)
 
 
 def _denies(one: Sentence) -> bool:
-    tokens = one.tokens
-    return any(_is_cue(token, tokens[i + 1] if i + 1 < len(tokens) else None) for i, token in enumerate(tokens))
+    return bool(_cues(one.tokens))
+
+
+def _cues(tokens: Sequence[Token]) -> list[int]:
+    """Places of denials."""
+    following = [*tokens[1:], None]
+    return [place for place, token in enumerate(tokens) if _is_cue(token, following[place])]
 
 
 def _negative(one: Sentence) -> bool:

@@ -31,6 +31,34 @@ _LOOSE = frozenset(
     ["both", "twice", "double", "pair", "couple", "triple", "trio", "hundreds", "thousands", "millions", "billions"]
 )
 _REACH = 4
+# Part of a date, not what the date is about.
+_MONTHS = frozenset(
+    [
+        "january",
+        "february",
+        "march",
+        "april",
+        "may",
+        "june",
+        "july",
+        "august",
+        "september",
+        "october",
+        "november",
+        "december",
+        "jan",
+        "feb",
+        "mar",
+        "apr",
+        "jun",
+        "jul",
+        "aug",
+        "sep",
+        "oct",
+        "nov",
+        "dec",
+    ]
+)
 _WORD_NUMBER = re.compile(r"\b(?:" + "|".join(_WORDS) + r")\b", re.IGNORECASE)
 
 
@@ -102,6 +130,6 @@ def _nearest(tokens: Sequence[Token]) -> frozenset[str]:
     for token in tokens:
         if not token.word or token.low in {"and", "or", "but"}:
             return frozenset()
-        if token.content:
+        if token.content and token.low not in _MONTHS:
             return frozenset([token.content])
     return frozenset()
