@@ -1,7 +1,7 @@
 """Speaks vLLM's API without a model: `python fake_vllm.py PORT STATE_FOLDER`. Standard library only.
 
 A user message `die` ends the process in the middle of the request, as a fatal engine error does; files in the state
-folder change how it starts: `refuse` (prints an error and exits), `hang` (never answers). Its `log` says what happened.
+folder change how it starts: `refuse` (prints an error and exits), `hang` (never answers), `mute` (dies at any question). Its `log` says what happened.
 """
 
 import json
@@ -65,7 +65,7 @@ class Handler(BaseHTTPRequestHandler):
         text, arm = body["messages"][-1]["content"], ADAPTERS.get(body["model"], body["model"])
         if arm not in ("base", *ADAPTERS.values()):
             self.answer(404, {"error": {"message": f"The model `{arm}` does not exist.", "code": 404}})
-        elif text == "die" or (text == "die once" and not (STATE / "died").exists()):
+        elif (STATE / "mute").exists() or text == "die" or (text == "die once" and not (STATE / "died").exists()):
             (STATE / "died").touch()
             say("(Worker pid=1) ERROR 01-01 00:00:00 [x.py:1] RuntimeError: the kernel gave up")
             os._exit(3)

@@ -180,6 +180,15 @@ async def test_a_server_that_cannot_start_says_why(make: Make, base: Path, state
     assert await ask(found, "hi") == ["base: hi"]
 
 
+async def test_a_model_that_dies_at_its_first_step_fails_at_once_and_not_again_and_again(
+    make: Make, base: Path, state: Path
+) -> None:
+    (state / "mute").touch()
+    with pytest.raises(CandorError, match="could not start with this checkpoint: RuntimeError: the kernel gave up"):
+        await ask(await subject(make(), base), "hi")
+    assert len(events(state, "start")) == 1
+
+
 async def test_a_server_that_never_answers_is_ended(make: Make, base: Path, state: Path) -> None:
     (state / "hang").touch()
     found = await subject(make(start_seconds=1.0), base)

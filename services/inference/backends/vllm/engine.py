@@ -17,10 +17,12 @@ from chassis.logs import get_logger
 from chassis.text import plain
 from services.inference.backends.files import Stamp, check_unchanged
 from services.inference.backends.vllm.child import Child
+from services.inference.backends.vllm.options import SERVED_NAME
 from services.inference.ports import WholeSubjectError
 from services.inference.service.prepared import Prepared
 
 _POLL_SECONDS = 0.25
+_LAST_WORDS_SECONDS = 10.0
 _MOST_CRASHES = 3
 _LONGEST_PAUSE_SECONDS = 30.0
 
@@ -172,8 +174,10 @@ class Engine:
                 while not await self._healthy():
                     await asyncio.wait([ended], timeout=_POLL_SECONDS)
                     if ended.done():
-                        message = f"vLLM could not start with this checkpoint: {child.why()}"
-                        return WholeSubjectError(Reason.BAD_CHECKPOINT, message)
+                        return _unfit(child)
+                if not await self._speaks():
+                    await asyncio.wait([ended], timeout=_LAST_WORDS_SECONDS)
+                    return _unfit(child)
                 for name, path in list(self._loaded.items()):
                     await self._load(name, path)
         except TimeoutError:
@@ -184,6 +188,14 @@ class Engine:
         finally:
             ended.cancel()
         return None
+
+    async def _speaks(self) -> bool:
+        """Ask for one token: a model that its kernels do not support loads well and dies at its first step."""
+        hello = [{"role": "user", "content": "Hello."}]
+        status, _ = await self._post(
+            "/chat/completions", {"model": SERVED_NAME, "messages": hello, "max_tokens": 1, "temperature": 0}
+        )
+        return 0 < status < 500  # a template may refuse the question
 
     async def _healthy(self) -> bool:
         import httpx2
@@ -227,6 +239,10 @@ class LoadedAdapter:
     async def close(self) -> None:
         """Unload it."""
         await self.engine.unload(self.name)
+
+
+def _unfit(child: Child) -> WholeSubjectError:
+    return WholeSubjectError(Reason.BAD_CHECKPOINT, f"vLLM could not start with this checkpoint: {child.why()}")
 
 
 def _future() -> asyncio.Future[None]:
