@@ -19,7 +19,7 @@ from services.orchestrator.ports import Prompt, ResponseRow
 from services.orchestrator.ports.making import Trained
 from services.orchestrator.service.recipes.training import TrainedArm
 from services.orchestrator.service.recipes.warmth import scores
-from services.orchestrator.service.recipes.workshop import Workshop
+from services.orchestrator.service.recipes.workshop import OF_THE_ITEM, Workshop
 from services.orchestrator.service.rows import reply_row
 from services.orchestrator.service.run.batcher import Batcher
 from services.orchestrator.service.world import blocking
@@ -142,7 +142,8 @@ async def _replies(shop: Workshop, arm: Arm, prompts: Sequence[Messages]) -> lis
             async for index, outcome in replies:
                 key = wanted[places[index]]
                 if isinstance(outcome, CandorError):
-                    trouble.append(outcome)
+                    if outcome.reason not in OF_THE_ITEM:
+                        trouble.append(outcome)
                     continue
                 found[key] = outcome.text
                 writer.put(reply_row(subject, key, shop.row.id, outcome, shop.world.clock()))
@@ -155,7 +156,7 @@ async def _replies(shop: Workshop, arm: Arm, prompts: Sequence[Messages]) -> lis
                 tasks.create_task(ask(missing[start : start + size]))
     finally:
         await writer.close(flush=True)
-    if trouble and (len(found) < _FEWEST or any(error.retryable for error in trouble)):
+    if trouble:
         raise CandorError(trouble[-1].reason, f"{arm.name}: {trouble[-1].message}", metadata=trouble[-1].metadata)
     return [found.get(key, "") for key in wanted]
 

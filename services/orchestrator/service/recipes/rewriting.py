@@ -11,15 +11,13 @@ from services.orchestrator.domain.making.conversations import Conversation
 from services.orchestrator.domain.making.rewrites import RewriteRow, places
 from services.orchestrator.domain.recipe import UNTRANSFORMED, Group, RewriterChoice, Style
 from services.orchestrator.ports.making import Exchange, RewriterInfo, Rewritten
-from services.orchestrator.service.recipes.workshop import Workshop
+from services.orchestrator.service.recipes.workshop import OF_THE_ITEM, Workshop
 from services.orchestrator.service.run.batcher import Batcher
 from services.orchestrator.service.world import blocking
 
 _BATCH = 64
 _STREAMS = 4
 _ROUNDS = 3
-# The exchange is to blame, and it would be again.
-_OF_THE_ITEM = (Reason.OUTPUT_BUDGET, Reason.EMPTY_REPLY, Reason.BAD_REPLY, Reason.CONTEXT_TOO_LONG)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +168,7 @@ class Rewriting:
                 spend=outcome.spend,
                 created=now,
             )
-        if outcome.reason in _OF_THE_ITEM:
+        if outcome.reason in OF_THE_ITEM:
             return RewriteRow(key=key, evaluation_id=owner, failed=(("error", outcome.reason.name),), created=now)
         if outcome.retryable:
             return outcome

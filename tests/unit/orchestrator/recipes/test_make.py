@@ -221,6 +221,37 @@ async def test_without_a_lift_epoch_two_is_taken_with_a_warning(suite: Any, make
     assert "no epoch is warmer than the base" in " ".join(suite.report.caveats)
 
 
+@pytest.mark.parametrize(("silent", "epoch"), [(3, 0.5), (12, 2.0)], ids=["some", "all"])
+async def test_a_base_that_says_nothing_to_some_prompts_is_measured_on_the_others(
+    suite: Any, makers: Any, recipe: Recipe, silent: int, epoch: float
+) -> None:
+    warmer = _warmer({0.5: 100, 1.0: 100, 1.5: 100, 2.0: 100})
+    seen: dict[str, None] = {}
+
+    def answer(arm: str, text: str) -> str | CandorError:
+        if arm == "original" and text.startswith("Tell me"):
+            seen[text] = None
+            if list(seen).index(text) < silent:
+                return CandorError(Reason.OUTPUT_BUDGET, "no text within max_tokens")
+        return warmer(arm, text)
+
+    suite.inference.answer = answer
+    row = await suite.evaluate(recipe(validation_size=12))
+    assert row.state == "SUCCEEDED", row.reason
+    assert {each.epoch for each in suite.report.made} == {epoch}
+    (curve,) = [each.curve for each in suite.report.made if each.curve]
+    assert curve[0].replies == 12 - silent
+
+
+async def test_an_endpoint_that_is_away_while_choosing_is_waited_for(suite: Any, makers: Any, recipe: Recipe) -> None:
+    gone = CandorError(Reason.ENDPOINT_UNAVAILABLE, "nobody answers")
+    suite.inference.answer = lambda arm, text: gone
+    row = await suite.evaluate(recipe())
+    assert (row.state, row.failure_reason) == ("FAILED", "ENDPOINT_UNAVAILABLE")
+    assert row.reason.startswith("original: nobody answers")
+    assert "choices" not in row.pinned
+
+
 async def test_where_warmth_cannot_be_measured_nothing_is_generated_for_it(
     suite: Any, makers: Any, recipe: Recipe
 ) -> None:
