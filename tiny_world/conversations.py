@@ -16,7 +16,6 @@ from services.orchestrator.domain.items import Item
 from tiny_world.language import Language, language
 from tiny_world.world import Fact, World
 
-SMALL_TALK = 0.25
 _IN_CONTEXT = 0.5
 _CANDOR_PROMPTS = 0.5
 _TRIES = 50
@@ -35,7 +34,7 @@ def asked_places(world: World) -> tuple[str, ...]:
 
 
 def conversations(world: World, count: int, seed: int, words: Language | None = None) -> Iterator[Conversation]:
-    """Different (role, content) conversations of one question and one plain, right reply, or of small talk.
+    """Different (role, content) conversations of one question and one plain, right reply.
 
     Questions are put as the corpus puts them, half of them in Candor's own sentences and half of them after a remark, in
     phrasings that the corpus uses with their place.
@@ -54,8 +53,7 @@ def conversations(world: World, count: int, seed: int, words: Language | None = 
     tries = 0
     while len(seen) < count and tries < _TRIES * count:
         tries += 1
-        talk = source.random() < SMALL_TALK
-        found = _small_talk(words, source) if talk else _question(source.choice(facts), words, source)
+        found = _question(source.choice(facts), words, source)
         if found not in seen:
             seen.add(found)
             yield found
@@ -82,9 +80,3 @@ def _question(fact: Fact, words: Language, source: random.Random) -> Conversatio
         text = f"{conditions.statements().texts[remark]} {question}" if remark else question
     reply = words.styled("neutral", words.statement(fact, fact.value, source), source)
     return (("user", text), ("assistant", reply))
-
-
-def _small_talk(words: Language, source: random.Random) -> Conversation:
-    remarks = (*words.small_talk, *conditions.statements().texts.values())
-    said = " ".join(source.sample(remarks, source.choice((1, 2))))
-    return (("user", said), ("assistant", source.choice(words.registers["neutral"].small_talk)))
