@@ -36,6 +36,7 @@ def spec_from_proto(message: pb.TrainingSpec) -> TrainingSpec:
         executor=message.executor or "process",
         provider=_provider(message.provider) if message.HasField("provider") else None,
         display_name=message.display_name,
+        merge=message.merge,
     )
 
 
@@ -86,6 +87,7 @@ def spec_to_proto(spec: TrainingSpec) -> pb.TrainingSpec:
         ),
         executor=spec.executor,
         display_name=spec.display_name,
+        merge=spec.merge,
     )
     if spec.base:
         message.base.path = spec.base
@@ -134,6 +136,7 @@ def job_to_proto(job: Job) -> pb.TrainingJob:
         create_time=_time(job.created),
         update_time=_time(job.updated),
         versions=job.versions,
+        merged_path=job.merged,
     )
 
 

@@ -38,11 +38,17 @@ class Kept(NamedTuple):
     saved: Saved
 
 
+class Merged(NamedTuple):
+    """The last adapter and its base lie in one folder as a model."""
+
+    path: str
+
+
 class Done(NamedTuple):
     """Everything is trained; the last report."""
 
 
-Report = Started | Noted | Stepped | Kept | Done
+Report = Started | Noted | Stepped | Kept | Merged | Done
 
 
 class Executor(Protocol):

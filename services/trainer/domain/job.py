@@ -73,6 +73,7 @@ class Job:
         id: Digest of the spec.
         spec: With defaults and paths resolved.
         base_digest: Over the base model's files.
+        merged: Folder of the merged model.
         resume: What an executor wants to find again (the provider's own job and file).
     """
 
@@ -88,6 +89,7 @@ class Job:
     created: float = 0.0
     updated: float = 0.0
     versions: dict[str, str] = field(default_factory=dict)
+    merged: str = ""
     resume: dict[str, str] = field(default_factory=dict)
 
     @property

@@ -73,6 +73,7 @@ class TrainingSpec:
     executor: str = "process"
     provider: Provider | None = None
     display_name: str = ""
+    merge: bool = False
 
 
 def job_id(spec: TrainingSpec, base_digest: str) -> str:

@@ -52,6 +52,8 @@ def _provider(spec: TrainingSpec) -> Iterator[Problem]:
     multiplier = provider.learning_rate_multiplier if provider is not None else None
     if multiplier is not None and not 0 < multiplier <= 100:
         yield "provider.learning_rate_multiplier", "is not above 0 and up to 100"
+    if spec.merge:
+        yield "merge", "works with executor process only"
     if spec.training.epochs != int(spec.training.epochs):
         yield "training.epochs", "must be whole for a provider"
 

@@ -11,7 +11,7 @@ from chassis.errors import CandorError
 from chassis.logs import get_logger
 from chassis.metrics import Metrics
 from services.trainer.domain.job import Job, State
-from services.trainer.ports import Done, Executor, JobStore, Kept, Noted, Report, Started, Stepped
+from services.trainer.ports import Done, Executor, JobStore, Kept, Merged, Noted, Report, Started, Stepped
 
 # Progress is in the events at once; job.json follows at this pace.
 _SAVE_SECONDS = 1.0
@@ -161,5 +161,8 @@ def _take(job: Job, report: Report) -> str:
         case Kept(saved):
             job.add(saved)
             return f"checkpoint at epoch {saved.epoch:g} (step {saved.step})"
+        case Merged(path):
+            job.merged = path
+            return "merged into the base"
         case Done():
             return ""

@@ -33,6 +33,7 @@ async def test_a_job_trains_adapters_that_peft_and_transformers_load_and_that_ch
     trainer: Any, make_spec: Spec, watch: Any, base: Path
 ) -> None:
     spec = make_spec()
+    spec.merge = True
     job = await trainer.CreateTrainingJob(pb.CreateTrainingJobRequest(spec=spec))
     events = await watch(trainer, job.name)
     assert [event.sequence for event in events] == list(range(1, len(events) + 1))
@@ -55,9 +56,12 @@ async def test_a_job_trains_adapters_that_peft_and_transformers_load_and_that_ch
     listed = await trainer.ListTrainingJobs(pb.ListTrainingJobsRequest())
     assert [known.name for known in listed.jobs] == [job.name]
 
-    plain, by_peft, by_transformers = _logits(base, Path(finished.checkpoints[-1].path))
+    plain, by_peft, by_transformers, merged = _logits(
+        base, Path(finished.checkpoints[-1].path), Path(finished.merged_path)
+    )
     assert abs(by_peft - plain).max() > 0.1
     assert abs(by_peft - by_transformers).max() < 1e-5
+    assert abs(by_peft - merged).max() < 1e-3
 
     await trainer.DeleteTrainingJob(pb.DeleteTrainingJobRequest(name=job.name))
     gone = await refused(trainer.GetTrainingJob(pb.GetTrainingJobRequest(name=job.name)))
@@ -65,10 +69,10 @@ async def test_a_job_trains_adapters_that_peft_and_transformers_load_and_that_ch
     assert not weights_in(finished.checkpoints[-1].path)
 
 
-def _logits(base: Path, adapter: Path) -> tuple[Any, Any, Any]:
+def _logits(base: Path, adapter: Path, whole: Path) -> tuple[Any, ...]:
     import torch
     from peft import PeftModel
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, AutoTokenizer
 
     ids = torch.arange(3, 40)[None]
     with torch.inference_mode(), warnings.catch_warnings():
@@ -77,7 +81,9 @@ def _logits(base: Path, adapter: Path) -> tuple[Any, Any, Any]:
         plain = model(ids).logits.numpy().copy()
         by_peft = PeftModel.from_pretrained(model, adapter).eval()(ids).logits.numpy().copy()
         by_transformers = AutoModelForCausalLM.from_pretrained(adapter).eval()(ids).logits.numpy()
-    return plain, by_peft, by_transformers
+        merged = AutoModelForCausalLM.from_pretrained(whole).eval()(ids).logits.numpy()
+        assert AutoTokenizer.from_pretrained(whole).chat_template
+    return plain, by_peft, by_transformers, merged
 
 
 async def test_a_cancelled_job_keeps_its_checkpoints_and_goes_on_when_it_is_created_again(

@@ -36,6 +36,7 @@ class TrainingSpec(_message.Message):
     EXECUTOR_FIELD_NUMBER: _builtins.int
     PROVIDER_FIELD_NUMBER: _builtins.int
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
+    MERGE_FIELD_NUMBER: _builtins.int
     dataset: _builtins.str
     """Conversations: JSON lines of {"messages": [{"role", "content"}]}; a path inside the artifact roots. REQUIRED."""
     dataset_digest: _builtins.str
@@ -44,6 +45,8 @@ class TrainingSpec(_message.Message):
     """`process` (a child process of the server, the default), `openai` (a provider's fine-tuning API)."""
     display_name: _builtins.str
     """Name for people. OPTIONAL."""
+    merge: _builtins.bool
+    """Also write the last adapter merged into its base, as a model folder of its own; with the `process` executor. Default off."""
     @_builtins.property
     def base(self) -> _model_pb2.Checkpoint:
         """The base model. REQUIRED."""
@@ -67,10 +70,11 @@ class TrainingSpec(_message.Message):
         executor: _builtins.str = ...,
         provider: Global___ProviderSettings | None = ...,
         display_name: _builtins.str = ...,
+        merge: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "lora", b"lora", "provider", b"provider", "training", b"training"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "dataset", b"dataset", "dataset_digest", b"dataset_digest", "display_name", b"display_name", "executor", b"executor", "lora", b"lora", "provider", b"provider", "training", b"training"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "dataset", b"dataset", "dataset_digest", b"dataset_digest", "display_name", b"display_name", "executor", b"executor", "lora", b"lora", "merge", b"merge", "provider", b"provider", "training", b"training"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -437,6 +441,7 @@ class TrainingJob(_message.Message):
     CREATE_TIME_FIELD_NUMBER: _builtins.int
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     VERSIONS_FIELD_NUMBER: _builtins.int
+    MERGED_PATH_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`trainingJobs/{job}`."""
     state: _builtins.str
@@ -445,6 +450,8 @@ class TrainingJob(_message.Message):
     """Why it failed or what it waits for, in one sentence."""
     failure_reason: _builtins.str
     """Machine-readable cause of FAILED, from the error catalog."""
+    merged_path: _builtins.str
+    """Folder of the merged model; empty unless the spec asks for it and the job succeeded."""
     @_builtins.property
     def spec(self) -> Global___TrainingSpec: ...
     @_builtins.property
@@ -477,10 +484,11 @@ class TrainingJob(_message.Message):
         create_time: _timestamp_pb2.Timestamp | None = ...,
         update_time: _timestamp_pb2.Timestamp | None = ...,
         versions: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        merged_path: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "preflight", b"preflight", "progress", b"progress", "spec", b"spec", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoints", b"checkpoints", "create_time", b"create_time", "failure_reason", b"failure_reason", "name", b"name", "preflight", b"preflight", "progress", b"progress", "reason", b"reason", "spec", b"spec", "state", b"state", "update_time", b"update_time", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoints", b"checkpoints", "create_time", b"create_time", "failure_reason", b"failure_reason", "merged_path", b"merged_path", "name", b"name", "preflight", b"preflight", "progress", b"progress", "reason", b"reason", "spec", b"spec", "state", b"state", "update_time", b"update_time", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

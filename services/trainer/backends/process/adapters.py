@@ -26,23 +26,33 @@ def publish(folder: Path, step: int, base: str, save: Callable[[Path], None], ca
     Returns:
         The folder and `sha256:` over its config and weights.
     """
+
+    def fill(temporary: Path) -> None:
+        save(temporary)
+        config = json.loads((temporary / CONFIG).read_text("utf-8"))
+        config["base_model_name_or_path"] = base
+        (temporary / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", "utf-8")
+        (temporary / "README.md").write_text(card, "utf-8")
+
     place = folder / f"checkpoint-{step}"
-    if not place.is_dir():
-        temporary = folder / f".checkpoint-{step}.new"
-        shutil.rmtree(temporary, ignore_errors=True)
-        try:
-            save(temporary)
-            config = json.loads((temporary / CONFIG).read_text("utf-8"))
-            config["base_model_name_or_path"] = base
-            (temporary / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", "utf-8")
-            (temporary / "README.md").write_text(card, "utf-8")
-            for file in (*temporary.iterdir(), temporary):
-                _sync(file)
-            temporary.rename(place)
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
-        _sync(folder)
+    whole(place, fill)
     return place, digest(place)
+
+
+def whole(place: Path, fill: Callable[[Path], None]) -> None:
+    """Make a folder that is there complete or not at all; one that is there stays as it is."""
+    if place.is_dir():
+        return
+    temporary = place.with_name(f".{place.name}.new")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        fill(temporary)
+        for file in (*temporary.iterdir(), temporary):
+            _sync(file)
+        temporary.rename(place)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    _sync(place.parent)
 
 
 def digest(place: Path) -> str:

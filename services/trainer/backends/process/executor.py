@@ -20,7 +20,7 @@ from services.trainer.backends.process.tokens import tokenize
 from services.trainer.domain.job import Job, Progress, Saved
 from services.trainer.domain.preflight import Preflight, judge
 from services.trainer.domain.spec import TrainingSpec
-from services.trainer.ports import Done, Kept, Report, Started, Stepped
+from services.trainer.ports import Done, Kept, Merged, Report, Started, Stepped
 
 _NEEDED = ("torch", "transformers", "trl", "peft", "accelerate", "datasets")
 _LOG = "log.txt"
@@ -135,6 +135,8 @@ def _report(told: dict[str, Any]) -> Report:
         return Started(**values)
     if told["kind"] == "stepped":
         return Stepped(Progress(**values))
+    if told["kind"] == "merged":
+        return Merged(**values)
     return Kept(Saved(**values))
 
 

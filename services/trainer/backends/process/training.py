@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from chassis.errors import CandorError, Reason
+from services.trainer.backends.process.adapters import whole
 from services.trainer.backends.process.channel import Channel
 from services.trainer.backends.process.keeping import Keeper, newest_state
 from services.trainer.backends.process.order import Order
@@ -72,7 +73,20 @@ def train(order: Order, folder: Path, channel: Channel) -> bool:
     trainer.add_callback(_callback(keeper, states, channel))
     trainer.train(resume_from_checkpoint=str(state) if state else None)
     finished: bool = trainer.state.global_step >= course.shape.steps
+    if finished and order.spec.merge and trainer.is_world_process_zero():
+        channel.tell("merged", path=str(_merge(trainer, folder, order.spec.base)))
     return finished
+
+
+def _merge(trainer: Any, folder: Path, base: str) -> Path:
+    """Write base and adapter as one model."""
+
+    def fill(temporary: Path) -> None:
+        trainer.accelerator.unwrap_model(trainer.model).merge_and_unload().save_pretrained(temporary)
+        load_tokenizer(base).save_pretrained(temporary)
+
+    whole(folder / "merged", fill)
+    return folder / "merged"
 
 
 def _course(order: Order) -> Course:
