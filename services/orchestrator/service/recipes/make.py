@@ -19,7 +19,7 @@ from services.orchestrator.service.recipes.training import TrainedArm, train
 from services.orchestrator.service.recipes.workshop import Workshop
 from services.orchestrator.service.run.identify import pin
 from services.orchestrator.service.run.state import Teller
-from services.orchestrator.service.world import World
+from services.orchestrator.service.world import World, blocking
 
 
 async def make(world: World, row: EvaluationRow, spec: Spec, items: Sequence[Item], teller: Teller) -> Made:
@@ -35,11 +35,13 @@ async def make(world: World, row: EvaluationRow, spec: Spec, items: Sequence[Ite
     Raises:
         CandorError: What stands in the way; the same evaluation goes on from there.
     """
-    if "made" in row.pinned:
-        return Made.from_json(row.pinned["made"])
     groups = spec.groups()
     if not groups:
         return Made()
+    if any(group.common.rewriter.prices for group in groups):
+        teller.counts.rewriting_spend = await blocking(world.ledger.rewriting_spend, row.id)
+    if "made" in row.pinned:
+        return Made.from_json(row.pinned["made"])
     shop = Workshop(world=world, row=row, spec=spec, items=items, teller=teller)
     await teller.enter("reading", _said(groups))
     selections = {group: await select(shop, group) for group in groups}

@@ -158,6 +158,7 @@ async def test_a_spend_cap_stops_in_time_and_a_higher_one_goes_on(suite: Any, ma
     second = await suite.evaluate(_priced(recipe(checkpoint=AT_TWO), cap=100))
     assert second.id == first.id
     assert second.state == "SUCCEEDED", second.reason
+    assert second.progress["spend"] == 24.0, "what the first attempt bought is counted"
     assert max(Counter(makers.rewriter.rewritten).values()) == 1, "what was bought is not bought again"
     assert makers.rewriter.caps[-1] is not None
     assert makers.rewriter.caps[-1] <= 88.0

@@ -57,13 +57,20 @@ async def test_killed_while_choosing(suite: Any, makers: Any, recipe: Recipe) ->
 async def test_killed_while_the_arms_are_asked_everything_that_makes_them_rests(
     suite: Any, makers: Any, recipe: Recipe
 ) -> None:
-    await suite.create(recipe(checkpoint=AT_TWO))
+    document = recipe(checkpoint=AT_TWO)
+    makers.rewriter.price = 0.5
+    for name in ("warm", "cold", "neutral"):
+        rewriter = document.arms[name].sft.rewriter
+        rewriter.endpoint.base_url, rewriter.endpoint.model = "http://writer.test/v1", "writer"
+        rewriter.prices.prompt_per_million = 1.0
+    await suite.create(document)
     await suite.inference.reached(10)
     await suite.runs.crash()
     orders = len(makers.trainer.orders)
     object.__setattr__(suite.world, "materials", None)
-    row = await suite.evaluate(recipe(checkpoint=AT_TWO))
+    row = await suite.evaluate(document)
     assert row.state == "SUCCEEDED", row.reason
+    assert row.progress["spend"] == 24.0
     assert len(makers.trainer.orders) == orders
     assert len(suite.report.made) == 3
 
