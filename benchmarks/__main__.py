@@ -18,6 +18,7 @@ COMMANDS = {
     "end_to_end": [],
     "ledger": [],
     "analysis": [],
+    "training": ["--cpu-time", "--conversations", "64", "--hidden", "64", "--layers", "2"],
     # Every pass of the published loop costs the same; ten of its hundred are timed.
     "sociot": ["--loop-passes", "10"],
 }
