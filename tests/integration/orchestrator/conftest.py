@@ -59,10 +59,12 @@ class Client:
 
     async def until(self, name: str, holds: Callable[[Any], bool]) -> Any:
         """The first event of which it holds."""
+        said = ""
         async for event in self.watch(name):
             if holds(event):
                 return event
-        raise AssertionError("the evaluation closed before")
+            said = f"{event.progress.stage}: {event.message}"
+        raise AssertionError(f"the evaluation closed before, at {said}")
 
     async def finish(self, name: str) -> Any:
         async for _ in self.watch(name):
@@ -187,11 +189,11 @@ def start_process() -> Iterator[Callable[..., Awaitable[Process]]]:
     """Starts suites in processes of their own; those that live at the end are killed."""
     children: list[subprocess.Popen[str]] = []
 
-    async def started(*arguments: str) -> Process:
+    async def started(*arguments: str, script: str = "suite_process.py") -> Process:
         environment = os.environ | {"PYTHONPATH": f"{_ROOT}:{_ROOT / 'gen'}"}
         child = await asyncio.to_thread(
             subprocess.Popen[str],
-            [sys.executable, str(Path(__file__).with_name("suite_process.py")), *arguments],
+            [sys.executable, str(Path(__file__).with_name(script)), *arguments],
             stdout=subprocess.PIPE,
             text=True,
             env=environment,

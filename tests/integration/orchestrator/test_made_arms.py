@@ -1,6 +1,8 @@
 """Arms that are made, over the real services: real files, a real (tiny) model, real LoRA training, a real report."""
 
 import json
+import re
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import pytest
 from candor.orchestrator.v1 import evaluation_pb2, orchestrator_pb2
 
 from chassis.egress import Egress
+from chassis.testing.fake_endpoint import Call, FakeEndpoint, Fault
 from chassis.testing.running import running
 from chassis.testing.tiny_checkpoint import make_tiny_checkpoint
 from services.grader.bootstrap import build as build_grader
@@ -168,3 +171,69 @@ async def test_a_plan_counts_and_makes_nothing(makers: Any, recipe: Callable[...
     assert not (tmp_path / "state" / "artifacts" / "training").exists() or not any(
         (tmp_path / "state" / "artifacts" / "training").iterdir()
     )
+
+
+class Writer:
+    """Hands every reply back as it is, and remembers (question, reply)."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str]] = []
+
+    def __call__(self, call: Call) -> str:
+        parts: dict[str, str] = {
+            name: text
+            for name, _, text in re.findall(r"<<< (asked|reply) (\w+)\n(.*?)\n>>> \1 \2", call.text, re.DOTALL)
+        }
+        if not parts:
+            return "Ready."  # asked whether it is there
+        self.asked.append((parts["asked"], parts["reply"]))
+        return parts["reply"]
+
+
+async def test_killed_at_every_stage_it_goes_on_and_pays_nothing_twice(
+    tmp_path: Path, recipe: Callable[..., Spec], base: Path, start_process: Any, open_client: Callable[[str], Any]
+) -> None:
+    wrote = Writer()
+    with FakeEndpoint(wrote) as writer:
+        writer.fault = lambda call: Fault.delay(0.05)
+        rewriter = evaluation_pb2.RewriterSource()
+        rewriter.endpoint.base_url, rewriter.endpoint.model = writer.base_url, "writer"
+        spec = recipe(rewriter=rewriter)
+        for name in ("cold", "neutral"):
+            del spec.arms[name]
+        del spec.contrasts[:]
+        spec.arms["warm"].sft.ClearField("style")
+        spec.arms["warm"].sft.style_definition.name = "formal"
+        spec.arms["warm"].sft.style_definition.instruction = "Speak formally."
+        spec.arms["warm"].sft.checkpoint.choose_on = "warm"
+        spec.warmth.model = str(base)
+        moments = [("rewriting", 6), ("choosing", 12)]
+        names = set()
+        kills = []
+        for stage, done in moments:
+            process = await start_process(str(tmp_path / "state"), script="makers_process.py")
+            client = open_client(process.address)
+            started = await client.create(spec)
+            names.add(started.name)
+            await client.until(
+                started.name,
+                lambda event, stage=stage, done=done: (
+                    event.progress.stage == stage and event.progress.stage_done >= done
+                ),
+            )
+            process.kill()
+            kills.append(len(wrote.asked))
+        process = await start_process(str(tmp_path / "state"), script="makers_process.py")
+        client = open_client(process.address)
+        done = await client.evaluate(spec)
+        names.add(done.name)
+        assert len(names) == 1
+        assert done.state == "SUCCEEDED", done.reason
+        asked = Counter(wrote.asked)
+        assert len(asked) == 36
+        assert sum(asked.values()) - len(asked) <= 4, "at most what was in flight is bought again"
+        assert kills[1] == len(wrote.asked), "nothing is bought once the rewriting is over"
+        (made,) = json.loads(done.verdict_json)["made"]
+        assert [point["epoch"] for point in made["curve"]] == [0.0, 1.0, 2.0]
+        assert [loss[0] for loss in made["losses"]] == sorted({loss[0] for loss in made["losses"]})
+        assert made["losses"][-1][0] == 6
