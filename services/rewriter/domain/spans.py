@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-FENCE = re.compile(r"^[ \t]*(?P<mark>`{3,}|~{3,})[^\n]*\n(?:.*?\n)??[ \t]*(?P=mark)[ \t]*$", re.DOTALL | re.MULTILINE)
+FENCE = re.compile(
+    r"^[ \t]*(?P<mark>`{3,12}(?!`)|~{3,12}(?!~))[^\n]*\n(?:[^\n]*\n){0,2000}?[ \t]*(?P=mark)[ \t]*$", re.MULTILINE
+)
 OPEN_FENCE = re.compile(r"^[ \t]*(?:`{3,}|~{3,})[^\n]*(?:\n.*)?\Z", re.DOTALL | re.MULTILINE)
 INLINE_CODE = re.compile(r"(?<!`)(`{1,2})(?!`)([^\n]+?)(?<!`)\1(?!`)")
 MATH = re.compile(
-    r"\$\$.+?\$\$|\\\[.+?\\\]|\\\(.+?\\\)|(?<![\w$\\])\$(?=[^\s\d$])[^$\n]+?(?<!\s)\$(?![\w$])", re.DOTALL
+    r"\$\$.{1,2000}?\$\$|\\\[.{1,2000}?\\\]|\\\(.{1,2000}?\\\)|(?<![\w$\\])\$(?=[^\s\d$])[^$\n]+?(?<!\s)\$(?![\w$])",
+    re.DOTALL,
 )
 LINK = re.compile(r"\b(?:https?://|ftp://|www\.)[^\s<>\"'`\u201d]+|\b[\w.+-]+@[\w-]+(?:\.[\w-]+)+", re.IGNORECASE)
 QUOTE = re.compile(
@@ -33,6 +36,7 @@ _CODE_LINE = re.compile(
     )""",
     re.VERBOSE,
 )
+_LONGEST_CODE_LINE = 400
 _PROSE_LINE = re.compile(r"[A-Z][a-z']*(?: [a-z']+){4,}.*[.!?:]$")
 
 
@@ -53,7 +57,7 @@ def bare_code(text: str) -> list[tuple[int, int]]:
     for line in text.split("\n"):
         stripped = line.strip()
         inside = count > 0 and (not stripped or line[0] in " \t")
-        if stripped and not _PROSE_LINE.match(stripped) and (_CODE_LINE.match(line) or (inside and line[0] in " \t")):
+        if stripped and not _PROSE_LINE.match(stripped) and (_is_code(stripped) or (inside and line[0] in " \t")):
             if not count:
                 start = at
             count += 1
@@ -66,6 +70,10 @@ def bare_code(text: str) -> list[tuple[int, int]]:
     if count > 1:
         found.append((start, end))
     return found
+
+
+def _is_code(line: str) -> bool:
+    return len(line) <= _LONGEST_CODE_LINE and _CODE_LINE.match(line) is not None
 
 
 def _without_bare(text: str) -> str:

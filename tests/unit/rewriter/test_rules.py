@@ -94,3 +94,16 @@ def test_its_own_texts_pass_the_certificate(style: str, honest: list[dict[str, A
         checks = certificate.nothing_changed() if known.unchanged else certificate.certify(exchange, text, known)
         rejected += [(check.name, check.reason) for check in checks if not check.passed]
     assert len(rejected) <= 0.1 * len(honest), rejected
+
+
+def test_texts_of_any_shape_are_rewritten_in_bounded_time() -> None:
+    for text in (
+        "~~~" * 5_000,
+        "```\nx" * 2_000,
+        "\\(" * 5_000,
+        " " * 20_000 + "x",
+        "let me know " * 2_000,
+        "$a" * 5_000,
+    ):
+        for style in ("warm", "cold"):
+            assert rewrite(f"x {text} y", style)

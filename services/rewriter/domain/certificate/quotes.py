@@ -35,4 +35,7 @@ def _plain(text: str) -> str:
 
 
 def _flat(text: Text) -> str:
-    return _plain(re.sub(r"^[ \t]*>[ \t]?", "", text.straight, flags=re.MULTILINE))
+    """With and without its code: a quotation may hold some."""
+    return "\n".join(
+        _plain(re.sub(r"^[ \t]*>[ \t]?", "", one, flags=re.MULTILINE)) for one in (text.straight, text.outside_code)
+    )
