@@ -7,7 +7,7 @@ import time
 from collections.abc import Mapping
 from contextlib import aclosing
 
-from chassis.errors import CandorError
+from chassis.errors import CandorError, Reason
 from chassis.logs import get_logger
 from chassis.metrics import Metrics
 from services.trainer.domain.job import Job, State
@@ -45,6 +45,7 @@ class Runner:
         self._tell(job, "taken up after a restart" if resumed else "waits for its turn")
         self._stops[job.id] = asyncio.Event()
         self._tasks[job.id] = asyncio.create_task(self._run(job, self._stops[job.id]))
+        self._tasks[job.id].add_done_callback(self._ended)
 
     async def cancel(self, job: Job) -> None:
         """Stop a job and wait until it has stopped."""
@@ -86,7 +87,14 @@ class Runner:
             self._close(job, State.FAILED, error.message)
         finally:
             self._stops.pop(job.id, None)
+            if not job.state.closed and not self._closing:  # a defect: nobody may wait for ever
+                job.failure_reason = Reason.INTERNAL.value
+                self._close(job, State.FAILED, "the trainer failed by a defect of its own; its log says more")
             self._wake(job)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            self._log.error("job failed by a defect", exc_info=error)
 
     async def _train(self, job: Job, stop: asyncio.Event) -> bool:
         """Whether it came to its end."""

@@ -142,5 +142,12 @@ class TrainerService:
             self._jobs = {job.id: job for job in self._store.load()}
             for job in sorted(self._jobs.values(), key=lambda job: job.created):
                 if not job.state.closed:
-                    self._runner.begin(job, resumed=True)
+                    self._take_up(job)
         return self._jobs
+
+    def _take_up(self, job: Job) -> None:
+        """Queue what an earlier server left; where that cannot be kept, the job fails here and may be created again."""
+        try:
+            self._runner.begin(job, resumed=True)
+        except CandorError as error:
+            job.state, job.reason, job.failure_reason = State.FAILED, error.message, error.reason.value

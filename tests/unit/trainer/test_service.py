@@ -195,6 +195,39 @@ async def test_a_disk_that_fills_while_training_fails_the_job_and_the_next_serve
     assert (await all_events(restarted, job.name))[-1].state == "SUCCEEDED"
 
 
+async def test_a_defect_ends_the_job_so_that_nobody_waits_for_ever(
+    make_service: Make, executor: Any, spec_of: Spec
+) -> None:
+    service = make_service(executor)
+    executor.fails = RuntimeError("a defect")
+    executor.allow()
+    job = await service.create(spec_of())
+    assert (await all_events(service, job.name))[-1].state == "FAILED"
+    assert service.get(job.name).failure_reason == "INTERNAL"
+    await service.create(spec_of())
+    assert (await all_events(service, job.name))[-1].state == "SUCCEEDED"
+
+
+async def test_an_unfinished_job_that_cannot_be_taken_up_fails_and_may_be_created_again(
+    make_service: Make, executor: Any, spec_of: Spec, store: FileJobs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    service = make_service(executor)
+    job = await service.create(spec_of())
+    await service.close()
+
+    def full(*_: object) -> None:
+        raise CandorError(Reason.DISK_FULL, "no space left")
+
+    restarted = make_service(executor, store=store)
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "save", full)
+        assert await restarted.ready()
+    assert restarted.get(job.name).failure_reason == "DISK_FULL"
+    executor.allow()
+    await restarted.create(spec_of())
+    assert (await all_events(restarted, job.name))[-1].state == "SUCCEEDED"
+
+
 def test_an_event_that_a_crash_cut_off_is_dropped_and_its_number_given_again(
     store: FileJobs, spec_of: Spec, tmp_path: Path
 ) -> None:

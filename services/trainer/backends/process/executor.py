@@ -17,6 +17,7 @@ from chassis.errors import CandorError, Reason
 from services.trainer.backends.process.order import Order
 from services.trainer.backends.process.room import room
 from services.trainer.backends.process.tokens import tokenize
+from services.trainer.backends.store_files import disk_errors
 from services.trainer.domain.job import Job, Progress, Saved
 from services.trainer.domain.preflight import Preflight, judge
 from services.trainer.domain.spec import TrainingSpec
@@ -74,9 +75,10 @@ class ProcessExecutor:
 
     async def run(self, job: Job, folder: Path, stop: asyncio.Event) -> AsyncGenerator[Report]:
         """See the port."""
-        Order(spec=job.spec, device=self._device, threads=self._threads, state_seconds=self._state_seconds).write(
-            folder
-        )
+        with disk_errors(folder):
+            Order(spec=job.spec, device=self._device, threads=self._threads, state_seconds=self._state_seconds).write(
+                folder
+            )
         with (folder / _LOG).open("ab") as log:
             process = await asyncio.create_subprocess_exec(
                 *self._command(job.spec, folder),
