@@ -207,7 +207,7 @@ async def test_killed_at_every_stage_it_goes_on_and_pays_nothing_twice(
         spec.arms["warm"].sft.style_definition.instruction = "Speak formally."
         spec.arms["warm"].sft.checkpoint.choose_on = "warm"
         spec.warmth.model = str(base)
-        moments = [("rewriting", 6), ("choosing", 12)]
+        moments = [("rewriting", 6), ("training", 3), ("choosing", 12)]
         names = set()
         kills = []
         for stage, done in moments:
@@ -232,7 +232,7 @@ async def test_killed_at_every_stage_it_goes_on_and_pays_nothing_twice(
         asked = Counter(wrote.asked)
         assert len(asked) == 36
         assert sum(asked.values()) - len(asked) <= 4, "at most what was in flight is bought again"
-        assert kills[1] == len(wrote.asked), "nothing is bought once the rewriting is over"
+        assert kills[1] == kills[2] == len(wrote.asked), "nothing is bought once the rewriting is over"
         (made,) = json.loads(done.verdict_json)["made"]
         assert [point["epoch"] for point in made["curve"]] == [0.0, 1.0, 2.0]
         assert [loss[0] for loss in made["losses"]] == sorted({loss[0] for loss in made["losses"]})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -105,6 +106,9 @@ async def test_a_killed_server_takes_its_job_up_when_it_starts_again(
     finally:
         server.kill()
         server.communicate()
+    # As if it had been killed before it heard of the first adapter.
+    record = tmp_path / "training" / job.name.removeprefix("trainingJobs/") / "job.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), "checkpoints": []}))
 
     server = start()
     try:
@@ -117,4 +121,5 @@ async def test_a_killed_server_takes_its_job_up_when_it_starts_again(
     assert [event.sequence for event in events] == list(range(1, len(events) + 1))
     assert any(event.message == "taken up after a restart" for event in events)
     assert finished.state == "SUCCEEDED"
+    assert [saved.step for saved in finished.checkpoints] == [saved.step for saved in unbroken.checkpoints]
     assert far_apart(finished.checkpoints[-1], unbroken.checkpoints[-1]) < 1e-6

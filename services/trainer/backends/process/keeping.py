@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import shutil
 import time
@@ -20,6 +21,7 @@ from services.trainer.domain.schedule import Plan
 # A state that lacks it was cut off while it was written.
 _COMPLETE = "complete"
 _RECENT = 20
+_MADE = "made.jsonl"
 
 
 def newest_state(states: Path) -> Path | None:
@@ -31,6 +33,24 @@ def newest_state(states: Path) -> Path | None:
         else:
             shutil.rmtree(folder)
     return max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]), default=None)
+
+
+class Made:
+    """The adapters that the job's workers have made: a line each, written before the server is told."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file = folder / _MADE
+
+    def add(self, record: dict[str, Any]) -> None:
+        """One more."""
+        with self._file.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+
+    def read(self) -> list[dict[str, Any]]:
+        """All whose folder is there; the last of each step, and no line that a crash cut off."""
+        lines = self._file.read_text("utf-8").splitlines(keepends=True) if self._file.exists() else []
+        records = [json.loads(line) for line in lines if line.endswith("}\n")]
+        return list({each["step"]: each for each in records if Path(each["path"]).is_dir()}.values())
 
 
 class Keeper:
@@ -62,15 +82,23 @@ class Keeper:
         self._tokens = tokens
         self._trained = trained
         self._channel = channel
+        self._made = Made(folder)
         self._peak = peak
         self._losses: deque[float] = deque(maxlen=_RECENT)
         self._times: deque[tuple[float, int]] = deque(maxlen=_RECENT)
         self._saved_at = time.monotonic()
 
     def begin(self, step: int, model: Any) -> None:
-        """Training begins after `step` steps; a checkpoint that a crash left out is made good."""
+        """Training begins after `step` steps.
+
+        A checkpoint that a crash left out is made good; those that were made are told again: a server that was killed
+        may not have heard of them.
+        """
         self._times.append((time.monotonic(), step))
-        if step in self._shape.checkpoints:
+        made = [record for record in self._made.read() if record["step"] <= step]
+        for record in made:
+            self._channel.tell("kept", **record)
+        if step in self._shape.checkpoints and step not in {record["step"] for record in made}:
             self.publish(step, model)
 
     def wants_state(self, step: int) -> bool:
@@ -116,7 +144,9 @@ class Keeper:
 
         place, digest = publish(self._folder, step, self._order.spec.base, save, self._card(step, epoch))
         loss = fmean(self._losses) if self._losses else None
-        self._channel.tell("kept", step=step, epoch=epoch, path=str(place), digest=digest, loss=loss)
+        record = {"step": step, "epoch": epoch, "path": str(place), "digest": digest, "loss": loss}
+        self._made.add(record)
+        self._channel.tell("kept", **record)
 
     def _card(self, step: int, epoch: float) -> str:
         lora, training = self._order.spec.lora, self._order.spec.training
