@@ -61,9 +61,7 @@ class OrchestratorServicer(orchestrator_pb2_grpc.OrchestratorServiceServicer):
     async def ListEvaluations(self, request: pb.ListEvaluationsRequest, context: Context) -> pb.ListEvaluationsResponse:
         """See the proto."""
         page = await queries.list_evaluations(self._world, request.page_size, request.page_token)
-        return pb.ListEvaluationsResponse(
-            evaluations=map(listed_to_proto, page.rows), next_page_token=page.next_token
-        )
+        return pb.ListEvaluationsResponse(evaluations=map(listed_to_proto, page.rows), next_page_token=page.next_token)
 
     async def CancelEvaluation(self, request: pb.CancelEvaluationRequest, context: Context) -> pb.Evaluation:
         """See the proto."""

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from chassis.errors import CandorError
+from chassis.errors import CandorError, Reason
 from services.orchestrator.domain.making import contamination
 from services.orchestrator.domain.making.contamination import Guard
 from services.orchestrator.domain.making.conversations import Conversation, Reservoir, from_lines, lines, quotas, split
@@ -46,16 +46,31 @@ async def select(shop: Workshop, group: Group) -> Selection:
     """The selection of a group; made once for its file, settings and evaluation items.
 
     Raises:
-        CandorError: BAD_DATASET, BAD_TRAINING_DATA, and what the rewriter says.
+        CandorError: BAD_DATASET, BAD_TRAINING_DATA, DOCUMENT_CHANGED (the file is another than when the evaluation began),
+            and what the rewriter says.
     """
     folder = await shop.remembered("selections", group.base)
-    if folder is None or not await blocking(shop.materials.has, folder):
-        opened = await blocking(shop.files.open, group.common.conversations)
-        folder = "selections/" + _key(shop, group, opened.digest)
-        if not await blocking(shop.materials.has, folder):
-            await _make(shop, group, opened, folder)
-        await shop.remember("selections", group.base, folder)
+    if folder is not None and await blocking(shop.materials.has, folder):
+        selection = await blocking(_load, shop, folder)
+        await _check_unchanged(shop, group, selection)
+        return selection
+    opened = await blocking(shop.files.open, group.common.conversations)
+    folder = "selections/" + _key(shop, group, opened.digest)
+    if not await blocking(shop.materials.has, folder):
+        await _make(shop, group, opened, folder)
+    await shop.remember("selections", group.base, folder)
     return await blocking(_load, shop, folder)
+
+
+async def _check_unchanged(shop: Workshop, group: Group, selection: Selection) -> None:
+    """A file that is gone is not needed any more; one that has changed was meant to be used."""
+    try:
+        opened = await blocking(shop.files.open, group.common.conversations)
+    except CandorError:
+        return
+    if opened.digest != selection.card["source"]["digest"]:
+        message = f"{opened.name} has changed since this evaluation began; start a new one (--new), or put the old file back"
+        raise CandorError(Reason.DOCUMENT_CHANGED, message)
 
 
 def _key(shop: Workshop, group: Group, source: str) -> str:

@@ -54,8 +54,10 @@ class FakeFiles:
     opened: int = 0
 
     def open(self, ref: ConversationRef) -> OpenedFile:
-        self.opened += 1
         name = ref.path or ref.dataset
+        if name not in self.data:
+            raise CandorError(Reason.BAD_DATASET, f"{name} is not there")
+        self.opened += 1
         data = self.data[name]
         return OpenedFile(name, "sha256:" + hashlib.sha256(data).hexdigest(), iter([data]))
 

@@ -43,6 +43,14 @@ async def test_killed_while_training(suite: Any, makers: Any, recipe: Recipe, af
     assert [loss.step for loss in suite.report.made[0].losses] == list(range(1, 9))
 
 
+async def test_conversations_that_changed_in_the_middle_are_told(suite: Any, makers: Any, recipe: Recipe) -> None:
+    await _killed(suite, makers.trainer.fuse, recipe(checkpoint=AT_TWO), 7)
+    makers.files.data["talks.jsonl"] += b"\n"
+    row = await suite.evaluate(recipe(checkpoint=AT_TWO))
+    assert (row.state, row.failure_reason) == ("FAILED", "DOCUMENT_CHANGED")
+    assert "talks.jsonl has changed" in row.reason
+
+
 async def test_killed_while_choosing(suite: Any, makers: Any, recipe: Recipe) -> None:
     await suite.create(recipe(validation_size=12))
     await suite.inference.reached(17)
