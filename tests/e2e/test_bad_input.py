@@ -50,7 +50,7 @@ DOCUMENTS = {
     ),
     "unknown candidate": (GOOD + "gate: {candidates: [v9]}\n", ["gate.candidates[0] (line 5)", "'v9'", "v1, v2"]),
     "baseline as candidate": (GOOD + "gate: {candidates: [v1]}\n", ["gate.candidates[0] (line 5)", "is the baseline"]),
-    "arm without a source": (arms(v2="{revision: x}"), ["arms.v2 (line 3)", "endpoint or checkpoint"]),
+    "arm without a source": (arms(v2="{revision: x}"), ["arms.v2 (line 3)", "endpoint, checkpoint or sft"]),
     "arm with two sources": (
         arms(v2='{endpoint: {base_url: "URL", model: m}, checkpoint: {path: x}}'),
         ["arms.v2.checkpoint (line 3)", "endpoint"],

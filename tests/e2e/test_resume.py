@@ -186,7 +186,7 @@ def test_a_change_of_the_gate_only_re_analyses(workshop: Any, models: Any, tools
 
 def test_new_starts_anew_and_resume_by_id_goes_on(workshop: Any, models: Any, tools: Any, rows: Any) -> None:
     document, arms = document_of(workshop, models, rows, conditions=tools.two_cells, gate="none")
-    process = workshop.start("evaluate", document)
+    process = workshop.start("evaluate", document, env=UNHURRIED)
     arms["v2"].wait_for_calls(10, seconds=90)
     process.terminate()
     assert tools.finish(process).code == 130

@@ -24,7 +24,8 @@ async def test_a_killed_replicas_run_is_adopted_and_either_replica_tells_of_it(
     questions: Callable[[int], bytes],
     endpoint: FakeEndpoint,
 ) -> None:
-    endpoint.fault = lambda call: Fault.delay(0.03)
+    held = {"now": True}  # so that the run is still under way, however long the second replica takes to start
+    endpoint.fault = lambda call: Fault.hang() if held["now"] and call.number > 100 else Fault.delay(0.03)
     data = questions(80)
     digest = "sha256:" + hashlib.sha256(data).hexdigest()
     spec = document(digest, gate=evaluation_pb2.Gate(stopping="fixed"))
@@ -38,6 +39,7 @@ async def test_a_killed_replicas_run_is_adopted_and_either_replica_tells_of_it(
     assert (await two.create(spec)).name == started.name, "it is running: nothing new is started"
     first.kill()
     killed = time.time()
+    held["now"] = False
     old = {(call.model, call.digest, call.seed) for call in endpoint.calls if 0 < call.answered < killed - 1.0}
 
     done = await two.finish(started.name)
