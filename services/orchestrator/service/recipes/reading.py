@@ -69,7 +69,9 @@ async def _check_unchanged(shop: Workshop, group: Group, selection: Selection) -
     except CandorError:
         return
     if opened.digest != selection.card["source"]["digest"]:
-        message = f"{opened.name} has changed since this evaluation began; start a new one (--new), or put the old file back"
+        message = (
+            f"{opened.name} has changed since this evaluation began; start a new one (--new), or put the old file back"
+        )
         raise CandorError(Reason.DOCUMENT_CHANGED, message)
 
 
