@@ -117,8 +117,8 @@ def test_being_told_to_stop_exits_130_and_resumes(
 ) -> None:
     code, expected, _ = undisturbed
     document, arms = document_of(workshop, models, rows)
-    process = workshop.start("evaluate", document)
-    arms["v2"].wait_for_calls(30, seconds=90)
+    process = workshop.start("evaluate", document, env=UNHURRIED)
+    arms["v2"].wait_for_calls(20, seconds=90)
     process.send_signal(number)
     moment = time.monotonic()
     stopped = tools.finish(process)
@@ -138,7 +138,7 @@ def test_two_documents_after_a_crash_do_not_spend_each_others_money(
 ) -> None:
     first, first_arms = document_of(workshop, models, rows, name="first.yaml")
     second, second_arms = document_of(workshop, models, rows, name="second.yaml")
-    process = workshop.start("evaluate", first)
+    process = workshop.start("evaluate", first, env=UNHURRIED)
     first_arms["v2"].wait_for_calls(20, seconds=90)
     os.killpg(process.pid, signal.SIGKILL)
     tools.finish(process)
@@ -230,7 +230,7 @@ def test_a_request_id_makes_one_evaluation_of_two_commands(workshop: Any, models
 
 def test_two_commands_on_one_state_take_turns(workshop: Any, models: Any, tools: Any, rows: Any) -> None:
     document, arms = document_of(workshop, models, rows)
-    process = workshop.start("evaluate", document)
+    process = workshop.start("evaluate", document, env=UNHURRIED)
     arms["v1"].wait_for_calls(5, seconds=90)
     second = workshop.evaluate(document)
     assert second.code == 75, second.said
