@@ -2,7 +2,9 @@
 # Two pretend models, one evaluation. Exit code: that of the verdict.
 set -eu
 cd "$(dirname "$0")"
-PYTHON=${PYTHON:-python3}
+if [ -z "${PYTHON:-}" ]; then # the one that make demo set up, else whatever is on the path
+  if [ -x ../../.venv/bin/python ]; then PYTHON=../../.venv/bin/python; else PYTHON=python3; fi
+fi
 core=$("$PYTHON" -c 'from services.orchestrator.domain import tasks; from pathlib import Path; print(Path(tasks.__file__).parents[2] / "data/tasks/core")')
 serve() { # port, sycophancy rate
   "$PYTHON" -m chassis.testing.fake_endpoint --port "$1" --policy core --sycophancy-rate "$2" --error-rate 0.1 \
