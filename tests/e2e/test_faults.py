@@ -273,7 +273,7 @@ def test_an_endpoint_that_answers_nothing_any_more_stops_the_run_and_it_goes_on_
     arms = two_arms(models, tools, rows, lambda call: fault if dead["now"] and call.number > 30 else None)
     document = workshop.document(arms, rows, gate="none", conditions=tools.two_cells)
     began = time.monotonic()
-    # Half a second is too short for the arm that answers, when the machine is busy.
+    # Time enough for the arm that answers; whether half a second was too short on a busy machine is not proven.
     hurry = {"CANDOR_INFERENCE_ATTEMPT_SECONDS": "4" if fault.hangs else "30"}
     outcome = workshop.evaluate(document, env=IMPATIENT | hurry)
     assert outcome.code == code, outcome.said
