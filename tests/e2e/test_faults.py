@@ -273,7 +273,8 @@ def test_an_endpoint_that_answers_nothing_any_more_stops_the_run_and_it_goes_on_
     arms = two_arms(models, tools, rows, lambda call: fault if dead["now"] and call.number > 30 else None)
     document = workshop.document(arms, rows, gate="none", conditions=tools.two_cells)
     began = time.monotonic()
-    # Time enough for the arm that answers; whether half a second was too short on a busy machine is not proven.
+    # The endpoints answer from this very process: a pause of it that is longer than the limit (a collection of a large
+    # heap, a busy machine) makes the client give up on calls whose answers lie there already, and ask them again.
     hurry = {"CANDOR_INFERENCE_ATTEMPT_SECONDS": "4" if fault.hangs else "30"}
     outcome = workshop.evaluate(document, env=IMPATIENT | hurry)
     assert outcome.code == code, outcome.said
