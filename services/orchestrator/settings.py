@@ -59,3 +59,10 @@ class OrchestratorSettings(ServerSettings):
         if self.batch > self.window:
             raise ValueError("batch must not be larger than window")
         return self
+
+    @model_validator(mode="after")
+    def _databases(self) -> OrchestratorSettings:
+        # A SQLite file has one writer: who adopts runs writes into both at once.
+        if self.runs_url == self.ledger_url and self.ledger_url.startswith("sqlite"):
+            raise ValueError("runs_url must name another file than ledger_url; leave it out to have dbos.db beside it")
+        return self

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 import sqlalchemy as sa
 
@@ -25,25 +26,30 @@ class Replicas:
         self._dead_after = dead_after_seconds
 
     def beat(self) -> bool:
-        """Say that this replica lives. False when others took it for dead meanwhile and its runs are no longer its own."""
+        """Say that this replica lives. False when it was silent for so long that others may have taken its runs."""
         now = time.time()
         c = t.replicas.c
         with self._db.write() as connection:
-            update = sa.update(t.replicas).where(c.executor == self._executor).values(beat=now)
-            if connection.execute(update).rowcount:
-                return True
+            # Waits for a replica that is taking our runs just now.
+            query = sa.select(c.beat).where(c.executor == self._executor).with_for_update()
+            last = connection.scalar(query)
             insert = self._db.insert(t.replicas).values(executor=self._executor, beat=now)
-            connection.execute(insert.on_conflict_do_nothing())
-        return False
+            connection.execute(insert.on_conflict_do_update(index_elements=["executor"], set_={"beat": now}))
+        return last is not None and last >= now - self._dead_after
 
-    def bury(self) -> list[str]:
-        """Take the dead off the list; each dead replica is returned to one caller only."""
+    def bury(self, adopt: Callable[[list[str]], None]) -> list[str]:
+        """Take the dead off the list once their runs are adopted; when that fails, they stay on it for the next try.
+
+        Args:
+            adopt: Takes over the runs of these replicas. Called by one replica at a time.
+        """
         c = t.replicas.c
+        silent = sa.and_(c.beat < time.time() - self._dead_after, c.executor != self._executor)
         with self._db.write() as connection:
             self._db.lock(connection, "candor replicas")
-            silent = sa.and_(c.beat < time.time() - self._dead_after, c.executor != self._executor)
-            dead = list(connection.execute(sa.select(c.executor).where(silent)).scalars())
-            connection.execute(sa.delete(t.replicas).where(c.executor.in_(dead)))
+            dead = list(connection.execute(sa.delete(t.replicas).where(silent).returning(c.executor)).scalars())
+            if dead:
+                adopt(dead)
         return dead
 
     def leave(self) -> None:

@@ -16,11 +16,15 @@ import contextlib
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from chassis.errors import CandorError
+from chassis.errors import CandorError, Reason
 from chassis.logs import get_logger
+from services.orchestrator.backends.ledger_engine import translated
 from services.orchestrator.backends.replicas import Replicas
+
+if TYPE_CHECKING:
+    from dbos import WorkflowStatus
 
 # Changes when a newer program could not go on with an older one's runs. Recovery looks at it and not at the program's
 # version, so that an upgrade does not orphan runs.
@@ -55,6 +59,15 @@ class RunsConfig:
     retry_seconds: float = 10.0
 
 
+@dataclass(slots=True, eq=False)
+class _Run:
+    """A run of this process. `taken`: another replica has it now."""
+
+    attempt: int
+    task: asyncio.Task[Any]
+    taken: bool = False
+
+
 class DbosRuns:
     """Implements `ports.Runs`. DBOS is one per process, so this is too.
 
@@ -80,7 +93,7 @@ class DbosRuns:
         self._cancelled = cancelled
         self._close_cancelled = close_cancelled
         self._replicas = replicas
-        self._tasks: dict[str, asyncio.Task[Any]] = {}
+        self._running: dict[str, _Run] = {}
         self._wanted: set[str] = set()
         self._coming: set[tuple[str, int]] = set()  # started and not begun yet
         self._begun: set[tuple[str, int]] = set()
@@ -88,12 +101,20 @@ class DbosRuns:
         self._workflow: Callable[[str, int], None] | None = None
         self._launching = asyncio.Lock()
         self._tending: asyncio.Task[None] | None = None
+        self._in_doubt = False  # others may have taken runs of ours
         self._closing = threading.Event()
 
     async def open(self) -> None:
-        """Begin to take runs from the queue; does nothing embedded."""
+        """Begin to take runs from the queue; does nothing embedded.
+
+        Raises:
+            CandorError: The database cannot be used; call it again later.
+            ExceptionGroup: The heartbeat ended by a defect: the replica must end too, before others take its runs.
+        """
         if self._replicas is not None:
             await self._launch(self._config.executor_id)
+        if self._tending is not None and self._tending.done():
+            self._tending.result()
 
     async def start(self, evaluation_id: str, attempt: int) -> None:
         """See ports."""
@@ -113,16 +134,16 @@ class DbosRuns:
 
     async def cancel(self, evaluation_id: str) -> bool:
         """See ports."""
-        task = self._tasks.get(evaluation_id)
-        if task is None:
+        run = self._running.get(evaluation_id)
+        if run is None:
             return False
-        task.cancel()
-        await asyncio.wait({task})
+        run.task.cancel()
+        await asyncio.wait({run.task})
         return True
 
     async def alive(self, evaluation_id: str, attempt: int) -> bool:
         """See ports."""
-        if evaluation_id in self._tasks or (evaluation_id, attempt) in self._coming:
+        if evaluation_id in self._running or (evaluation_id, attempt) in self._coming:
             return True
         if self._replicas is None:
             return False
@@ -133,9 +154,8 @@ class DbosRuns:
         self._closing.set()
         if self._tending is not None:
             self._tending.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._tending
-        tasks = set(self._tasks.values())
+            await asyncio.wait({self._tending})
+        tasks = {run.task for run in self._running.values()}
         for task in tasks:
             task.cancel()
         if tasks:
@@ -154,9 +174,13 @@ class DbosRuns:
         async with self._launching:
             if self._workflow is None:
                 self._loop = asyncio.get_running_loop()
+                if self._replicas is not None:
+                    # Before DBOS takes up what this replica left: whoever has runs is on the list of the living.
+                    await asyncio.to_thread(self._replicas.beat)
                 self._workflow = await asyncio.to_thread(self._dbos, executor_id)
                 if self._replicas is not None:
                     self._tending = asyncio.create_task(self._tend(self._replicas))
+                    self._tending.add_done_callback(_tell_of_a_defect)
 
     def _dbos(self, executor_id: str) -> Callable[[str, int], None]:
         from dbos import DBOS, DBOSConfig
@@ -190,28 +214,28 @@ class DbosRuns:
         from dbos import DBOS, SetWorkflowID
 
         assert self._workflow is not None
-        with SetWorkflowID(_workflow_id(evaluation_id, attempt)):
+        with translated(), SetWorkflowID(_workflow_id(evaluation_id, attempt)):
             if self._replicas is None:
                 DBOS.start_workflow(self._workflow, evaluation_id, attempt)
             else:
                 DBOS.enqueue_workflow(_QUEUE, self._workflow, evaluation_id, attempt)
 
     def _recorded(self, evaluation_id: str, attempt: int) -> bool:
-        from dbos import DBOS
-
-        status = DBOS.get_workflow_status(_workflow_id(evaluation_id, attempt))
+        status = _status(evaluation_id, attempt)
         return status is not None and status.status in _LIVING
+
+    def _taken(self, evaluation_id: str, attempt: int) -> bool:
+        """Whether a run of ours is in the queue again, or another replica's."""
+        status = _status(evaluation_id, attempt)
+        return status is not None and (status.status, status.executor_id) != ("PENDING", self._config.executor_id)
 
     def _drive(self, evaluation_id: str, attempt: int) -> None:
         """The workflow: runs in a thread of DBOS, its work on the loop of the server."""
         if self._closing.is_set() or self._loop is None:
             raise _ReleasedError
         done = asyncio.run_coroutine_threadsafe(self._run(evaluation_id, attempt), self._loop)
-        try:
+        with contextlib.suppress(concurrent.futures.CancelledError):  # somebody cancelled the evaluation
             done.result()
-        except concurrent.futures.CancelledError:
-            if self._closing.is_set():
-                raise _ReleasedError from None
 
     async def _run(self, evaluation_id: str, attempt: int) -> None:
         # Embedded, a run that this process did not start is somebody else's money.
@@ -219,9 +243,11 @@ class DbosRuns:
         task = asyncio.current_task()
         if not mine or task is None:
             return
-        while (earlier := self._tasks.get(evaluation_id)) is not None:
-            await asyncio.wait({earlier})
-        self._tasks[evaluation_id] = task
+        while (earlier := self._running.get(evaluation_id)) is not None:
+            await asyncio.wait({earlier.task})
+        if self._closing.is_set():
+            raise _ReleasedError
+        run = self._running[evaluation_id] = _Run(attempt, task)
         self._coming.discard((evaluation_id, attempt))
         self._begun.add((evaluation_id, attempt))
         try:
@@ -229,8 +255,12 @@ class DbosRuns:
                 if await self._executed(evaluation_id, attempt):
                     return
                 await asyncio.sleep(self._config.retry_seconds)
+        except asyncio.CancelledError:
+            if run.taken or self._closing.is_set():
+                raise _ReleasedError from None
+            raise
         finally:
-            del self._tasks[evaluation_id]
+            del self._running[evaluation_id]
 
     async def _executed(self, evaluation_id: str, attempt: int) -> bool:
         """Execute; False if the ledger was out of reach and a replica should try again later."""
@@ -242,30 +272,76 @@ class DbosRuns:
         return True
 
     async def _tend(self, replicas: Replicas) -> None:
-        """Beat, adopt the runs of the dead, and stop runs that were cancelled elsewhere."""
-        await asyncio.to_thread(replicas.beat)
+        """Say that this replica lives, adopt the runs of the dead, and stop runs that were cancelled elsewhere.
+
+        Each at its own pace: whatever the others wait for, the heartbeat goes on.
+        """
+        async with asyncio.TaskGroup() as tasks:
+            for step in (self._beat, self._bury, self._hear):
+                tasks.create_task(self._again_and_again(step, replicas))
+
+    async def _again_and_again(self, step: Callable[[Replicas], Awaitable[None]], replicas: Replicas) -> None:
         while True:
             await asyncio.sleep(self._config.beat_seconds)
             try:
-                if not await asyncio.to_thread(replicas.beat):
-                    _log.warning("taken for dead; giving up the runs under way", runs=len(self._tasks))
-                    for task in list(self._tasks.values()):
-                        task.cancel()
-                dead = await asyncio.to_thread(replicas.bury)
-                if dead:
-                    _log.warning("adopting the runs of silent replicas", replicas=dead)
-                    await asyncio.to_thread(_adopt, dead)
-                for evaluation_id in await self._cancelled(list(self._tasks)):
-                    if await self.cancel(evaluation_id):
-                        await self._close_cancelled(evaluation_id)
+                await step(replicas)
             except CandorError as error:
                 _log.warning("the ledger cannot be reached", reason=error.reason.name)
 
+    async def _beat(self, replicas: Replicas) -> None:
+        if not await asyncio.to_thread(replicas.beat):
+            self._in_doubt = True
+        if not self._in_doubt:
+            return
+        for evaluation_id, run in list(self._running.items()):
+            if await asyncio.to_thread(self._taken, evaluation_id, run.attempt):
+                _log.warning("taken for dead; another replica has the run", evaluation=evaluation_id)
+                run.taken = True
+                run.task.cancel()
+        self._in_doubt = False
 
-def _adopt(executors: list[str]) -> None:
+    async def _bury(self, replicas: Replicas) -> None:
+        if dead := await asyncio.to_thread(replicas.bury, adopt):
+            _log.warning("adopted the runs of silent replicas", replicas=dead)
+
+    async def _hear(self, _replicas: Replicas) -> None:
+        for evaluation_id in await self._cancelled(list(self._running)):
+            if await self.cancel(evaluation_id):
+                await self._close_cancelled(evaluation_id)
+
+
+def adopt(executors: list[str]) -> None:
+    """Put the runs of these executors into the queue again.
+
+    Raises:
+        CandorError: LEDGER_LOCKED when not all of them could be; doing it again does no harm.
+    """
     from dbos import DBOS
 
-    DBOS._recover_pending_workflows(executors)  # noqa: SLF001 (DBOS offers recovery of others only under this name)
+    with translated():
+        DBOS._recover_pending_workflows(executors)  # noqa: SLF001 (DBOS offers recovery of others only under this name)
+        # DBOS logs what it failed to recover, and goes on.
+        left = DBOS.list_workflows(
+            status="PENDING",
+            executor_id=executors,
+            app_version=WORKFLOW_SCHEMA,
+            load_input=False,
+            load_output=False,
+        )
+    if left:
+        raise CandorError(Reason.LEDGER_LOCKED, f"{len(left)} runs of silent replicas could not be adopted")
+
+
+def _status(evaluation_id: str, attempt: int) -> WorkflowStatus | None:
+    from dbos import DBOS
+
+    with translated():
+        return DBOS.get_workflow_status(_workflow_id(evaluation_id, attempt))
+
+
+def _tell_of_a_defect(tending: asyncio.Task[None]) -> None:
+    if not tending.cancelled() and (error := tending.exception()) is not None:
+        _log.error("the heartbeat ended by a defect", exc_info=error)
 
 
 def _workflow_id(evaluation_id: str, attempt: int) -> str:

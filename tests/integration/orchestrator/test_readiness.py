@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from chassis.errors import CandorError
 from chassis.testing.running import running
@@ -42,3 +43,9 @@ async def test_a_ledger_that_cannot_be_opened_is_said_at_the_start(tmp_path: Pat
     with pytest.raises(CandorError) as caught:
         build(settings)
     assert caught.value.retryable
+
+
+def test_ledger_and_runs_do_not_share_a_sqlite_file(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    with pytest.raises(ValidationError, match="another file"):
+        OrchestratorSettings(ledger_url=url, runs_url=url)
