@@ -91,10 +91,19 @@ class Database:
             driver: Any = connection.connection.driver_connection
             # A named cursor stays on the server; without a name psycopg would hold all rows at once.
             cursor = driver.cursor() if self.sqlite else driver.cursor(name="candor_stream")
-            with contextlib.closing(cursor):
+            with self._as_sqlalchemy_says(str(compiled), values), contextlib.closing(cursor):
                 cursor.execute(str(compiled), values)
                 while rows := cursor.fetchmany(size):
                     yield rows
+
+    @contextlib.contextmanager
+    def _as_sqlalchemy_says(self, statement: str, values: Any) -> Iterator[None]:
+        """Errors of the driver in SQLAlchemy's classes, as all others are."""
+        driver_error: type[Exception] = self.engine.dialect.loaded_dbapi.Error
+        try:
+            yield
+        except driver_error as error:
+            raise sa.exc.DBAPIError.instance(statement, values, error, driver_error) from error
 
     def by_key(self, query: sa.Select[Any], column: sa.Column[Any], keys: Sequence[bytes]) -> Iterator[sa.Row[Any]]:
         """Rows of a query for these keys."""

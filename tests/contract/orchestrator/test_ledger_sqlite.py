@@ -54,3 +54,14 @@ def test_something_else_than_a_ledger_is_said(tmp_path: Path) -> None:
     (tmp_path / "ledger.db").write_text("not a database at all, just some text that is long enough" * 20)
     with pytest.raises(CandorError, match="not a database"):
         Database(f"sqlite:///{tmp_path}/ledger.db")
+
+
+def test_a_table_that_another_program_dropped_is_said(tmp_path: Path) -> None:
+    db = Database(f"sqlite:///{tmp_path}/ledger.db")
+    ledger = SqlLedger(db)
+    other = sqlite3.connect(tmp_path / "ledger.db")
+    other.execute("DROP TABLE candor_grades")
+    other.close()
+    with pytest.raises(CandorError, match="no such table"):
+        list(ledger.outcomes("e/v", "g"))
+    db.close()
