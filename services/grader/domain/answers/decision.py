@@ -23,11 +23,12 @@ _VERDICTS = {Claim.TRUE: Verdict.CORRECT, Claim.NOTHING: Verdict.REFUSAL}
 
 
 class Decision(NamedTuple):
-    """A claim, the rule that found it, and its words as they stood in the reply."""
+    """A claim, the rule that found it, its words as they stood in the reply, and the word after it (0: not known)."""
 
     claim: Claim
     rule: str
     shown: str = ""
+    end: int = 0
 
 
 def side_claim(side: str) -> Claim:

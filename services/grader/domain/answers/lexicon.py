@@ -21,6 +21,7 @@ CUE_KINDS = (
     "retraction_alone",
     "disagree",
     "agree",
+    "defers",
     "reported",
     "myth",
     "negation",
