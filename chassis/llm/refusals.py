@@ -29,6 +29,19 @@ _NOT_TAKEN = re.compile(
     r"|invalid|deprecated|only the default|cannot be (?:used|set)|must not|no longer|refuse",
     re.IGNORECASE,
 )
+# Said of a parameter as such, whatever else stands there.
+_UNSUPPORTED = re.compile(
+    r"unsupported parameter|unsupported_(?:parameter|value)|not supported|unrecogni[sz]ed|unknown|unexpected|extra"
+    r"|not (?:allowed|permitted|accepted|available)|deprecated|only the default|cannot be (?:used|set)|no longer"
+    r"|use \W?max_completion_tokens",
+    re.IGNORECASE,
+)
+# Said of the value that was sent.
+_OUT_OF_RANGE = re.compile(
+    r"too (?:large|small|high|low|big)|\b(?:above|below|exceeds?|maximum|minimum|between|out of range)\b"
+    r"|(?:less|greater|smaller|larger|more|higher|lower) than|at (?:most|least)|[<>]=?",
+    re.IGNORECASE,
+)
 _TIMEOUTS = frozenset({408, 504, 524})
 _LATER = _TIMEOUTS | {429}
 
@@ -120,19 +133,20 @@ def _never(answer: Answer, said: _Said, endpoint: Endpoint) -> tuple[Reason, str
         target = plain(urlsplit(answer.headers.get("location", "")).netloc, 100) or "elsewhere"
         message = f"{where} redirects to {target}; redirects are not followed: give the final URL in base_url"
         return Reason.ENDPOINT_REFUSED, message, {}
-    if said.names_no_model or (status == 404 and "model" in said.words.lower()):
+    named = refused_parameter(said.words, said.parameter) if said.code != "model_not_found" else ""
+    if (said.names_no_model and not named) or (status == 404 and "model" in said.words.lower()):
         return Reason.MODEL_NOT_FOUND, f"{where} does not serve the model {endpoint.model!r}{said.quoted}", {}
     if status in (404, 405):
         message = f"{where} has no chat completions at {plain(endpoint.base_url, 200)} ({status}); check base_url"
         return Reason.ENDPOINT_REFUSED, message, {}
     if status == 413 or said.too_long:
         return Reason.CONTEXT_TOO_LONG, f"the prompt and max_tokens do not fit{said.quoted}", {}
-    more = {}
-    if name := refused_parameter(said.words, said.parameter):
-        more["parameter"] = name
-        if name == "max_tokens" and "max_completion_tokens" in said.words:
-            more["instead"] = "max_completion_tokens"
-    return Reason.ENDPOINT_REFUSED, f"{where} refused the request ({status}){said.quoted}", more
+    what, more = "refused the request", {"parameter": named} if named else {}
+    if named and _of_the_value(named, said):
+        what, more = f"does not take the value of {named}, change it in the document", {"refused_value": named}
+    elif named == "max_tokens" and "max_completion_tokens" in said.words:
+        more["instead"] = "max_completion_tokens"
+    return Reason.ENDPOINT_REFUSED, f"{where} {what} ({status}){said.quoted}", more
 
 
 def refused_parameter(words: str, parameter: str) -> str:
@@ -144,10 +158,25 @@ def refused_parameter(words: str, parameter: str) -> str:
         return name
     if not _NOT_TAKEN.search(words):
         return ""
-    found = [(match.start(), name) for name in OMITTABLE if (match := re.search(rf"\b{name}\b", words))]
-    if match := re.search(r"\bmax_completion_tokens\b", words):
+    found = [(match.start(), name) for name in OMITTABLE if (match := _word(name).search(words))]
+    if match := _word("max_completion_tokens").search(words):
         found.append((match.start(), "max_tokens"))
     return min(found)[1] if found else ""
+
+
+def _of_the_value(name: str, said: _Said) -> bool:
+    """Whether an error is about the value of a parameter, which another value mends, and not about the parameter.
+
+    Without a token limit a run would have no bound on its length and cost, so there the words must say `unsupported`.
+    """
+    if _UNSUPPORTED.search(f"{said.code} {said.words}"):
+        return False
+    return name == "max_tokens" or _OUT_OF_RANGE.search(said.words) is not None
+
+
+def _word(name: str) -> re.Pattern[str]:
+    """A parameter's name, and not a part of a model's (acme-seed-2)."""
+    return re.compile(rf"(?<![\w-]){name}(?![\w-])")
 
 
 def host(endpoint: Endpoint) -> str:

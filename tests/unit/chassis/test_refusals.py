@@ -98,3 +98,47 @@ def test_the_refused_parameter_is_found(words: str, parameter: str, name: str) -
 def test_a_validation_list_names_its_parameter() -> None:
     body = json.dumps({"detail": [{"loc": ["body", "seed"], "msg": "Extra inputs are not permitted"}]}).encode()
     assert classify(Answer(422, {}, body), ENDPOINT).error.metadata["parameter"] == "seed"
+
+
+@pytest.mark.parametrize(
+    ("message", "parameter"),
+    [
+        ("max_tokens is too large: 32000. This model supports at most 16384 completion tokens.", "max_tokens"),
+        ("Invalid 'max_tokens': integer above maximum value. Expected a value <= 16384, but got 32000.", "max_tokens"),
+        ("max_completion_tokens is too large: 32000. This model supports at most 16384.", "max_tokens"),
+        ("Invalid value for max_tokens", "max_tokens"),
+        (
+            "Invalid 'temperature': decimal above maximum value. Expected a value <= 1, but got 1.5 instead.",
+            "temperature",
+        ),
+        ("Input should be less than or equal to 1", "temperature"),
+        ("This model does not support a temperature above 1.", "temperature"),
+        ("top_p must be between 0 and 1; 1.5 is not valid", "top_p"),
+        ("Invalid 'seed': integer above maximum", "seed"),
+    ],
+)
+def test_a_refused_value_is_named_and_its_parameter_is_still_sent(message: str, parameter: str) -> None:
+    error = classify(answer(400, message, param=parameter), ENDPOINT).error
+    assert error.reason is Reason.ENDPOINT_REFUSED
+    assert "parameter" not in error.metadata
+    assert f"the value of {parameter}" in error.message
+
+
+@pytest.mark.parametrize(
+    ("message", "parameter"),
+    [
+        ("For this model temperature is not supported.", "temperature"),
+        ("This model's parameter 'seed' is not supported", "seed"),
+        ("Invalid value: model o3 with max_tokens not supported, use max_completion_tokens", "max_tokens"),
+        ("Unsupported parameter: 'max_tokens' is not supported with this model.", "max_tokens"),
+    ],
+)
+@pytest.mark.parametrize("given", [True, False])
+def test_a_refused_parameter_of_a_model_is_no_missing_model(message: str, parameter: str, given: bool) -> None:
+    error = classify(answer(400, message, **({"param": parameter} if given else {})), ENDPOINT).error
+    assert (error.reason, error.metadata["parameter"]) == (Reason.ENDPOINT_REFUSED, parameter)
+
+
+@pytest.mark.parametrize("message", ["The model acme-seed-2 is not available", "model 'seed-oss' not supported"])
+def test_a_missing_model_with_a_parameters_word_in_its_name_is_missing(message: str) -> None:
+    assert classify(answer(400, message), ENDPOINT).error.reason is Reason.MODEL_NOT_FOUND

@@ -107,7 +107,7 @@ class VllmSubject:
                     omit=omit,
                 )
             except CandorError as error:
-                refused_limit = error.metadata.get("parameter") == "max_tokens"
+                refused_limit = "max_tokens" in map(error.metadata.get, ("parameter", "refused_value"))
                 if (error.reason is Reason.CONTEXT_TOO_LONG or refused_limit) and not omit:
                     omit = ("max_tokens",)  # what room there is for a reply is then its limit
                 elif error.reason in _LOST and attempt < _ASKED_AT_MOST:
