@@ -27,6 +27,8 @@ _METADATA = frozenset(
     for text in ("fd00:ec2::254", "fd20:ce::254", "100.100.100.200", "192.0.0.192", "168.63.129.16")
 )
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
+_NAT64_LOCAL = ipaddress.ip_network("64:ff9b:1::/48")
+_COMPATIBLE = ipaddress.ip_network("::/96")
 
 
 def is_loopback(host: str) -> bool:
@@ -37,6 +39,18 @@ def is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
+
+
+def literal(host: str) -> Address | None:
+    """The address that a host is in itself, in any form that a client may read as one (2852039166, 0xa9.254.1); or None."""
+    try:
+        return ipaddress.ip_address(host.strip("[]").partition("%")[0])
+    except ValueError:
+        pass
+    try:
+        return ipaddress.IPv4Address(socket.inet_aton(host))
+    except (OSError, UnicodeError):
+        return None
 
 
 def has_proxy(base_url: str) -> bool:
@@ -53,12 +67,15 @@ def forbidden_name(host: str) -> bool:
 
 def usable(address: Address, *, loopback: bool) -> str:
     """Why an address must not be called; empty if it may be."""
-    inner = _inside(address)
-    if inner in _METADATA or inner.is_link_local:
+    return next(filter(None, (_why_not(inner, loopback=loopback) for inner in _inside(address))), "")
+
+
+def _why_not(address: Address, *, loopback: bool) -> str:
+    if address in _METADATA or address.is_link_local:
         return "leads to a metadata or link-local address"
-    if inner.is_unspecified or inner.is_multicast:
+    if address.is_unspecified or address.is_multicast:
         return "leads to an address that is no host's"
-    if inner.is_loopback and not loopback:
+    if address.is_loopback and not loopback:
         return "leads to this machine itself"
     return ""
 
@@ -92,13 +109,19 @@ def not_allowed(host: str, why: str, where: str = "") -> CandorError:
     return CandorError(Reason.HOST_NOT_ALLOWED, f"{prefix}{host} {why}", metadata={"host": host})
 
 
-def _inside(address: Address) -> Address:
-    """The IPv4 address that an IPv6 address stands for, where it does."""
-    if isinstance(address, ipaddress.IPv6Address):
-        if address.ipv4_mapped is not None:
-            return address.ipv4_mapped
-        if address.sixtofour is not None:
-            return address.sixtofour
-        if address in _NAT64:
-            return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
-    return address
+def _inside(address: Address) -> list[Address]:
+    """The IPv4 addresses that an IPv6 address may stand for, where it does (RFC 4291, 3056, 6052, 8215); else itself."""
+    if not isinstance(address, ipaddress.IPv6Address):
+        return [address]
+    if (inner := address.ipv4_mapped or address.sixtofour) is not None:
+        return [inner]
+    last = ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    if address in _NAT64:
+        return [last]
+    if address in _NAT64_LOCAL:  # which of the two forms, only its network knows
+        high, low = (int(address) >> 64) & 0xFFFF, (int(address) >> 40) & 0xFFFF
+        candidates = (last, ipaddress.IPv4Address(high << 16 | low))
+        return [inner for inner in candidates if int(inner)]
+    if address in _COMPATIBLE and int(address) > 1:
+        return [last]
+    return [address]

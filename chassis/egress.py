@@ -14,7 +14,17 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from chassis.addresses import Address, Resolver, forbidden_name, has_proxy, is_loopback, not_allowed, resolve, usable
+from chassis.addresses import (
+    Address,
+    Resolver,
+    forbidden_name,
+    has_proxy,
+    is_loopback,
+    literal,
+    not_allowed,
+    resolve,
+    usable,
+)
 from chassis.errors import CandorError, Reason
 
 
@@ -92,6 +102,8 @@ class Guard:
             raise not_allowed(host, "is not in allowed_hosts of this server's egress settings", where)
         if forbidden_name(host):
             raise not_allowed(host, "is a metadata service", where)
+        if (address := literal(host)) is not None:
+            self._check(host, [address], where)
         if not has_proxy(base_url):  # where a proxy is set, it resolves the name, and may be the only one who can
             await self.addresses(host, where)
 
@@ -101,12 +113,8 @@ class Guard:
         Raises:
             CandorError: HOST_NOT_ALLOWED, or ENDPOINT_UNAVAILABLE when the name is unknown.
         """
-        # Whoever allows a host that says itself that it is this machine means it.
-        loopback = self.settings.any_host or is_loopback(host)
         found = await self.resolver(host)
-        for address in found:
-            if why := usable(address, loopback=loopback):
-                raise not_allowed(host, why, where)
+        self._check(host, found, where)
         return found
 
     def key(self, base_url: str, credential: str, api_key_env: str, where: str = "endpoint") -> SecretStr:
@@ -151,6 +159,13 @@ class Guard:
     @property
     def _roots(self) -> list[Path]:
         return [root.resolve() for root in self.settings.artifact_roots]
+
+    def _check(self, host: str, addresses: Sequence[Address], where: str) -> None:
+        # Whoever allows a host that says itself that it is this machine means it.
+        loopback = self.settings.any_host or is_loopback(host)
+        for address in addresses:
+            if why := usable(address, loopback=loopback):
+                raise not_allowed(host, why, where)
 
     def _named(self, base_url: str, name: str, where: str) -> SecretStr:
         credential = self.settings.credentials.get(name)

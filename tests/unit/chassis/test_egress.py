@@ -132,6 +132,34 @@ async def test_where_a_proxy_resolves_names_the_lists_still_hold(monkeypatch: py
         await embedded.check_url("https://direct.example/v1")
 
 
+@pytest.mark.parametrize(
+    "host",
+    ["169.254.169.254", "[fd00:ec2::254]", "[::ffff:169.254.169.254]", "2852039166", "0xa9fea9fe", "169.254.43518"],
+)
+async def test_a_metadata_address_is_refused_even_where_a_proxy_would_be_asked(
+    host: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://proxy.corp.example:3128")
+    monkeypatch.delenv("no_proxy", raising=False)
+    error = await refused(guard(Egress.embedded()), f"http://{host}/latest")
+    assert error.reason is Reason.HOST_NOT_ALLOWED
+    assert "metadata" in error.message
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["::169.254.169.254", "64:ff9b:1::a9fe:a9fe", "64:ff9b:1:a9fe:a9:fe00::"],
+)
+async def test_a_metadata_address_inside_an_ipv6_address_is_refused(address: str) -> None:
+    error = await refused(guard(Egress.embedded(), evil_example=address), "http://evil.example/v1")
+    assert "metadata" in error.message
+
+
+@pytest.mark.parametrize("address", ["64:ff9b:1::cb00:7107", "64:ff9b::cb00:7107", "::1"])
+async def test_an_ordinary_address_inside_an_ipv6_address_is_none_of_these(address: str) -> None:
+    await guard(Egress.embedded(), some_example=address).check_url("http://some.example/v1")
+
+
 async def test_loopback_is_open_in_the_embedded_suite() -> None:
     await guard(Egress.embedded()).check_url("http://127.0.0.1:8000/v1")
 
