@@ -26,6 +26,7 @@ from chassis.addresses import (
     usable,
 )
 from chassis.errors import CandorError, Reason
+from chassis.urls import http_parts
 
 
 class Credential(BaseModel):
@@ -182,12 +183,8 @@ class Guard:
 
 def split_url(base_url: str, where: str) -> SplitResult:
     """The parts of an http(s) URL. Raises CandorError INVALID_REQUEST."""
-    try:
-        parts = urlsplit(base_url)
-        usable_url = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable_url = False
-    if not usable_url:
+    parts = http_parts(base_url)
+    if parts is None:
         raise CandorError(
             Reason.INVALID_REQUEST, f"{where} is not an http or https URL, for example http://host:8000/v1"
         )

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 from chassis.errors import CandorError, Reason
-from chassis.llm.values import OMITTABLE, TOKEN_LIMIT_FIELDS, Completion, Probe, Sampling
+from chassis.llm.values import Completion, Probe, Sampling
+from chassis.sampling import OMITTABLE, TOKEN_LIMIT_FIELDS
 
 QUESTION = (("user", "Say the word ready."),)
 _ATTEMPTS = 3  # an unreachable endpoint is named in seconds; the run itself tries harder

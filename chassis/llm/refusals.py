@@ -9,9 +9,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from chassis.errors import CandorError, Reason
-from chassis.llm.values import OMITTABLE, TOKEN_LIMIT_FIELDS, Endpoint
+from chassis.llm.values import Endpoint
 from chassis.llm.waiting import asked_wait_seconds
 from chassis.llm.wire import Answer
+from chassis.sampling import OMITTABLE, TOKEN_LIMIT_FIELDS
 from chassis.text import plain, without_secrets
 
 _TOO_LONG = re.compile(
@@ -150,7 +151,7 @@ def _never(answer: Answer, said: _Said, endpoint: Endpoint) -> tuple[Reason, str
 
 
 def refused_parameter(words: str, parameter: str) -> str:
-    """Which of our optional parameters (values.OMITTABLE) an error is about; empty if none."""
+    """Which of our optional parameters (OMITTABLE) an error is about; empty if none."""
     name = parameter.rsplit(".", 1)[-1]
     if name in TOKEN_LIMIT_FIELDS:
         return "max_tokens"

@@ -8,11 +8,6 @@ from dataclasses import dataclass, field
 Messages = Sequence[tuple[str, str]]
 """(role, content) turns; roles are `system`, `user`, `assistant`."""
 
-OMITTABLE = ("temperature", "top_p", "seed", "max_tokens")
-"""Parameters that an endpoint may refuse and that are then left out."""
-
-TOKEN_LIMIT_FIELDS = ("max_tokens", "max_completion_tokens")
-
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:

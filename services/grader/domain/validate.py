@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from urllib.parse import urlsplit
 
 from chassis.errors import CandorError, FieldViolation, Reason
+from chassis.urls import url_problem
 from services.grader.domain.answers.case import BELIEFS, KINDS, PROFILES, AnswerCase
 from services.grader.domain.judging import JudgeSpec
 from services.grader.domain.scores import Metric
@@ -101,24 +101,14 @@ def _judge(judge: JudgeSpec) -> Iterator[Problem]:
     where = "judge.endpoint"
     if not judge.base_url:
         yield f"{where}.base_url", "is required, for example http://localhost:8000/v1"
-    elif not _is_url(judge.base_url):
-        yield f"{where}.base_url", "is not an http or https URL without user, query or fragment"
+    elif problem := url_problem(judge.base_url):
+        yield f"{where}.base_url", problem
     if not judge.model:
         yield f"{where}.model", "is required: the model name that the endpoint expects"
     if judge.api_key_env and judge.credential:
         yield where, "has api_key_env and credential; give one"
     if not 1 <= judge.max_tokens <= 32_768:
         yield "judge.max_tokens", "is out of range: 1 to 32,768"
-
-
-def _is_url(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError:
-        return False
-    plain = not (parts.username or parts.password or parts.query or parts.fragment)
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and port != 0 and plain
 
 
 def _too_long(text: str) -> str:

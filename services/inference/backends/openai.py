@@ -14,7 +14,8 @@ from chassis.llm.circuit import EndpointDownError
 from chassis.llm.limiter import AdaptiveLimiter
 from chassis.llm.wire import Http
 from chassis.metrics import Metrics
-from services.inference.domain.identity import Identity, normal_url, of_endpoint
+from chassis.urls import normal_url
+from services.inference.domain.identity import Identity, of_endpoint
 from services.inference.domain.model import (
     Check,
     Endpoint,

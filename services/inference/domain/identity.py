@@ -10,8 +10,8 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
 
+from chassis.urls import normal_url
 from services.inference.domain.model import Endpoint
 
 
@@ -47,15 +47,6 @@ def of_checkpoint(parts: Mapping[str, str], revision: str, system_text: str, bac
 def digest_of(text: str) -> str:
     """`sha256:` and hexadecimal digits of a text."""
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
-
-
-def normal_url(base_url: str) -> str:
-    """One spelling of a URL: lower-case host, no trailing slash, no default port."""
-    parts = urlsplit(base_url)
-    default = {"http": 80, "https": 443}.get(parts.scheme)
-    port = "" if parts.port in (None, default) else f":{parts.port}"
-    host = parts.hostname or ""
-    return f"{parts.scheme}://{f'[{host}]' if ':' in host else host}{port}{parts.path.rstrip('/')}"
 
 
 def _identity(backend: str, components: Mapping[str, str], *, verifiable: bool) -> Identity:

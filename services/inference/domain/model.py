@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 from services.inference.domain.liveness import Liveness
 
 ROLES = ("system", "user", "assistant")
-OMITTABLE = ("temperature", "top_p", "seed", "max_tokens")
-TOKEN_LIMIT_FIELDS = ("max_tokens", "max_completion_tokens")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from urllib.parse import urlsplit
 
 from chassis.errors import CandorError, FieldViolation, Reason, invalid
+from chassis.sampling import OMITTABLE, TOKEN_LIMIT_FIELDS
 from chassis.system_prompts import NAMES
+from chassis.urls import url_problem
 from services.inference.domain.model import (
-    OMITTABLE,
     ROLES,
-    TOKEN_LIMIT_FIELDS,
     Checkpoint,
     Endpoint,
     ModelSpec,
@@ -55,25 +54,12 @@ def _endpoint(endpoint: Endpoint) -> Iterator[tuple[str, str]]:
     where = "model.endpoint"
     if not endpoint.base_url:
         yield f"{where}.base_url", "is required, for example http://localhost:8000/v1"
-    elif problem := _url_problem(endpoint.base_url):
+    elif problem := url_problem(endpoint.base_url):
         yield f"{where}.base_url", problem
     if not endpoint.model:
         yield f"{where}.model", "is required: the model name that the endpoint expects"
     if endpoint.api_key_env and endpoint.credential:
         yield where, "has api_key_env and credential; give one"
-
-
-def _url_problem(base_url: str) -> str:
-    try:
-        parts = urlsplit(base_url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        usable = False
-    if not usable:
-        return "is not an http or https URL, for example http://localhost:8000/v1"
-    if parts.username or parts.password:
-        return "holds a user name or password; use api_key_env or credential"
-    return "must not have a query or fragment" if parts.query or parts.fragment else ""
 
 
 def _system_prompt(prompt: SystemPrompt) -> Iterator[tuple[str, str]]:

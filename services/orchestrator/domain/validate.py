@@ -5,15 +5,15 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 from chassis.errors import FieldViolation
+from chassis.sampling import OMITTABLE, TOKEN_LIMIT_FIELDS
+from chassis.urls import normal_url, url_problem
 from services.orchestrator.domain.conditions import BELIEFS, CONTEXTS
 from services.orchestrator.domain.spec import DEFAULT_MARGINS_PP, Arm, Checkpoint, Endpoint, Gate, Sampling, Spec
 from services.orchestrator.domain.validate_recipes import recipe_violations
 
 ARM_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}")
-OMITTABLE = ("temperature", "top_p", "seed", "max_tokens")
 WARMTH_METRICS = ("sociot_warmth", "humt", "sociot_social_distance", "sociot_gender", "sociot_status")
 _MAX_PROMPT_CHARS = 32_768
 
@@ -92,12 +92,8 @@ def _arm(name: str, arm: Arm) -> Iterator[tuple[str, str]]:
 def _endpoint(path: str, endpoint: Endpoint) -> Iterator[tuple[str, str]]:
     if not endpoint.base_url:
         yield f"{path}.base_url", "is required, for example http://localhost:8000/v1"
-    else:
-        parts = urlsplit(endpoint.base_url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            yield f"{path}.base_url", f"{endpoint.base_url!r} is not an http or https URL"
-        elif parts.username or parts.password:
-            yield f"{path}.base_url", "holds a user name or password; use api_key_env or credential"
+    elif problem := url_problem(endpoint.base_url):
+        yield f"{path}.base_url", problem
     if not endpoint.model:
         yield f"{path}.model", "is required: the model name that the endpoint expects"
     if endpoint.api_key_env and endpoint.credential:
@@ -114,8 +110,8 @@ def _sampling(path: str, sampling: Sampling) -> Iterator[tuple[str, str]]:
     for name in sampling.omit:
         if name not in OMITTABLE:
             yield f"{path}.omit", f"{name!r} cannot be omitted; choose from {', '.join(OMITTABLE)}"
-    if sampling.max_tokens_field not in ("max_tokens", "max_completion_tokens"):
-        yield f"{path}.max_tokens_field", "must be max_tokens or max_completion_tokens"
+    if sampling.max_tokens_field not in TOKEN_LIMIT_FIELDS:
+        yield f"{path}.max_tokens_field", f"must be {' or '.join(TOKEN_LIMIT_FIELDS)}"
 
 
 def _gate(spec: Spec, gate: Gate) -> Iterator[tuple[str, str]]:
@@ -166,10 +162,7 @@ def _grading(spec: Spec) -> Iterator[tuple[str, str]]:
     if spec.judge is not None:
         yield from _endpoint("grading.judge.endpoint", spec.judge.endpoint)
         for name, arm in spec.arms.items():
-            same = isinstance(arm.source, Endpoint) and (arm.source.base_url.rstrip("/"), arm.source.model) == (
-                spec.judge.endpoint.base_url.rstrip("/"),
-                spec.judge.endpoint.model,
-            )
+            same = isinstance(arm.source, Endpoint) and _address(arm.source) == _address(spec.judge.endpoint)
             if same and not spec.judge.allow_subject_as_judge:
                 yield (
                     "grading.judge",
@@ -180,6 +173,10 @@ def _grading(spec: Spec) -> Iterator[tuple[str, str]]:
             yield "warmth.metric", f"{spec.warmth.metric!r} is unknown; use {', '.join(WARMTH_METRICS)}"
         if spec.warmth.estimator not in ("reference", "exact"):
             yield "warmth.estimator", f"{spec.warmth.estimator!r} is unknown; use reference or exact"
+
+
+def _address(endpoint: Endpoint) -> tuple[str, str]:
+    return normal_url(endpoint.base_url), endpoint.model
 
 
 def _names(values: object) -> str:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from dataclasses import dataclass, field
 
+from chassis.urls import normal_url
 from services.orchestrator.domain.calibration import Calibration
 from services.orchestrator.domain.spec import Judge, Spec
 from services.orchestrator.ports import GraderInfo, Ledger
@@ -32,7 +33,7 @@ def judge_digest(info: GraderInfo) -> str:
 
 def address_of(judge: Judge) -> str:
     """A second name for the same, by which a plan finds it without asking the judge who it is."""
-    text = json.dumps([judge.endpoint.base_url.rstrip("/"), judge.endpoint.model])
+    text = json.dumps([normal_url(judge.endpoint.base_url), judge.endpoint.model])
     return "at:" + hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from urllib.parse import urlsplit
 
 from chassis.errors import CandorError, FieldViolation, Reason
+from chassis.sampling import OMITTABLE, TOKEN_LIMIT_FIELDS
+from chassis.urls import url_problem
 from services.rewriter.domain import styles, toxicity
 from services.rewriter.domain.corrections import KINDS, Item
 from services.rewriter.domain.reading.forms import FORMATS
@@ -31,8 +32,6 @@ MAX_ATTEMPTS = 5
 _MAX_NAMED = 40
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,63}")
 _ROLES = ("system", "user", "assistant")
-_LIMIT_FIELDS = ("max_tokens", "max_completion_tokens")
-_OMITTABLE = ("temperature", "top_p", "seed", "max_tokens")
 
 Problem = tuple[str, str]
 
@@ -188,8 +187,8 @@ def _source(source: SourceSpec | None) -> Iterator[Problem]:
     where = "source.endpoint"
     if not source.base_url:
         yield f"{where}.endpoint.base_url", "is required, for example http://localhost:8000/v1"
-    elif not _is_url(source.base_url):
-        yield f"{where}.endpoint.base_url", "is not an http or https URL without user, query or fragment"
+    elif problem := url_problem(source.base_url):
+        yield f"{where}.endpoint.base_url", problem
     if not source.model:
         yield f"{where}.endpoint.model", "is required: the model name that the endpoint expects"
     if source.api_key_env and source.credential:
@@ -207,21 +206,11 @@ def _sampling(sampling: Sampling) -> Iterator[Problem]:
         yield "max_tokens", "is out of range: 1 to 32,768"
     if sampling.top_p is not None and not 0.0 < sampling.top_p <= 1.0:
         yield "top_p", "is out of range: above 0 to 1"
-    if sampling.max_tokens_field not in _LIMIT_FIELDS:
-        yield "max_tokens_field", f"is not one of {', '.join(_LIMIT_FIELDS)}"
-    unknown = sorted(set(sampling.omit) - set(_OMITTABLE))
+    if sampling.max_tokens_field not in TOKEN_LIMIT_FIELDS:
+        yield "max_tokens_field", f"is not one of {', '.join(TOKEN_LIMIT_FIELDS)}"
+    unknown = sorted(set(sampling.omit) - set(OMITTABLE))
     if unknown:
-        yield "omit", f"{unknown[0][:40]!r} is not one of {', '.join(_OMITTABLE)}"
-
-
-def _is_url(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError:
-        return False
-    plain = not (parts.username or parts.password or parts.query or parts.fragment)
-    return parts.scheme in ("http", "https") and bool(parts.hostname) and port != 0 and plain
+        yield "omit", f"{unknown[0][:40]!r} is not one of {', '.join(OMITTABLE)}"
 
 
 def _too_long(text: str) -> str:

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from services.inference.domain.identity import normal_url, of_checkpoint, of_endpoint
+from chassis.urls import normal_url
+from services.inference.domain.identity import of_checkpoint, of_endpoint
 from services.inference.domain.model import Endpoint, Prompt, conversation
 
 ENDPOINT = Endpoint(base_url="http://a:8000/v1", model="m")

@@ -87,6 +87,9 @@ Contrast, Gate, Task = evaluation_pb2.Contrast, evaluation_pb2.Gate, evaluation_
         (_arm(base_url=""), "arms.v2.endpoint.base_url"),
         (_arm(base_url="ftp://x"), "arms.v2.endpoint.base_url"),
         (_arm(base_url="http://user:secret@host/v1"), "arms.v2.endpoint.base_url"),
+        (_arm(base_url="http://[bad/v1"), "arms.v2.endpoint.base_url"),
+        (_arm(base_url="http://host:99999/v1"), "arms.v2.endpoint.base_url"),
+        (_arm(base_url="http://host/v1?api-version=3"), "arms.v2.endpoint.base_url"),
         (_arm(model=""), "arms.v2.endpoint.model"),
         (_arm(api_key_env="A", credential="b"), "arms.v2.endpoint"),
         (_no_path, "arms.v2.checkpoint.path"),
@@ -136,6 +139,16 @@ def test_a_broken_rule_names_its_field(document: Callable[..., Any], change: Cha
     assert field in {violation.field for violation in found}
     assert all(violation.description for violation in found)
     assert "secret" not in str(found)
+
+
+@pytest.mark.parametrize("url", ["http://V2.test/v1", "http://v2.test:80/v1", "http://v2.test/v1/"])
+def test_a_judge_is_a_subject_however_its_url_is_spelt(url: str, document: Callable[..., Any]) -> None:
+    spec = document()
+    _judge(spec)
+    spec.arms["v2"].endpoint.base_url = "http://v2.test/v1"
+    spec.arms["v2"].endpoint.model = spec.grading.judge.endpoint.model
+    spec.grading.judge.endpoint.base_url = url
+    assert [violation.field for violation in violations(spec_from_proto(spec))] == ["grading.judge"]
 
 
 def test_a_judge_that_is_a_subject_may_be_allowed(document: Callable[..., Any]) -> None:
