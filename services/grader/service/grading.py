@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
 from chassis.errors import CandorError
+from chassis.fan_out import fan_out
 from services.grader.domain import judging
 from services.grader.domain.answers.case import AnswerCase, AnswerGrade, DecidedBy
 from services.grader.domain.answers.grade import grade
@@ -67,7 +68,8 @@ async def _judged(
     groups: dict[tuple[tuple[tuple[str, str], ...], str], list[int]] = {}
     for index in left:
         groups.setdefault((judging.messages(cases[index]), cases[index].belief), []).append(index)
-    async with aclosing(_as_finished(judge, [cases[group[0]] for group in groups.values()])) as outcomes:
+    first = [cases[group[0]] for group in groups.values()]
+    async with aclosing(fan_out(first, judge.judge, judge.width)) as outcomes:
         members = list(groups.values())
         async for number, outcome in outcomes:
             for place, index in enumerate(members[number]):
@@ -76,34 +78,3 @@ async def _judged(
 
 def _without_usage(outcome: Outcome) -> Outcome:
     return outcome if isinstance(outcome, CandorError) else outcome._replace(usage=None)
-
-
-async def _as_finished(judge: Judge, cases: Sequence[AnswerCase]) -> AsyncGenerator[tuple[int, Outcome]]:
-    """Judgements by index as they finish, at most `judge.width` under way. A CandorError is that case's outcome."""
-    finished: asyncio.Queue[tuple[int, Outcome] | asyncio.Task[None]] = asyncio.Queue()
-    waiting = iter(enumerate(cases))
-
-    async def work() -> None:
-        for index, case in waiting:
-            try:
-                outcome: Outcome = await judge.judge(case)
-            except CandorError as error:
-                outcome = error
-            finished.put_nowait((index, outcome))
-
-    workers = [asyncio.create_task(work()) for _ in range(min(judge.width, len(cases)))]
-    for worker in workers:
-        worker.add_done_callback(finished.put_nowait)  # a worker that failed raises below
-    try:
-        left = len(cases)
-        while left:
-            event = await finished.get()
-            if isinstance(event, asyncio.Task):
-                event.result()
-                continue
-            left -= 1
-            yield event
-    finally:
-        for worker in workers:
-            worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)

@@ -10,6 +10,7 @@ from weakref import WeakValueDictionary
 from chassis import llm
 from chassis.egress import Guard
 from chassis.errors import CandorError
+from chassis.fan_out import fan_out
 from chassis.llm.circuit import EndpointDownError
 from chassis.llm.limiter import AdaptiveLimiter
 from chassis.llm.wire import Http
@@ -27,7 +28,6 @@ from services.inference.domain.model import (
     conversation,
 )
 from services.inference.ports import Subject, WholeSubjectError
-from services.inference.service.fan_out import fan_out
 
 _FIELD = "model.endpoint"
 
@@ -122,7 +122,7 @@ class OpenAiSubject:
 
         # Twice the limit keeps the client's queue filled while some wait for their second attempt.
         width = 2 * int(self._client.limiter.maximum)
-        async with aclosing(fan_out(prompts, answer, width)) as outcomes:
+        async with aclosing(fan_out(prompts, answer, width, ends=WholeSubjectError)) as outcomes:
             async for outcome in outcomes:
                 yield outcome
 

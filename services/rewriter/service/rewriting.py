@@ -6,9 +6,11 @@ import asyncio
 import hashlib
 import json
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from chassis.errors import CandorError, Reason
+from chassis.fan_out import fan_out
 from services.rewriter.domain import certificate
 from services.rewriter.domain.values import Draft, Exchange, Rewrite, Style
 from services.rewriter.domain.warmth import warmth
@@ -31,35 +33,14 @@ class Job:
 
 async def rewrite_all(writer: Writer, exchanges: Sequence[Exchange], job: Job) -> AsyncGenerator[tuple[int, Outcome]]:
     """Outcomes with their index as they finish, each index once. A CandorError is that item's outcome."""
-    finished: asyncio.Queue[tuple[int, Outcome] | asyncio.Task[None]] = asyncio.Queue()
-    waiting = iter(enumerate(exchanges))
     budget = Budget(job.cap)
 
-    async def work() -> None:
-        for index, exchange in waiting:
-            outcome: Outcome
-            try:
-                outcome = await _rewrite(writer, exchange, job, budget)
-            except CandorError as error:
-                outcome = error
-            finished.put_nowait((index, outcome))
+    async def rewrite(exchange: Exchange) -> Rewrite:
+        return await _rewrite(writer, exchange, job, budget)
 
-    workers = [asyncio.create_task(work()) for _ in range(min(writer.width, len(exchanges)))]
-    for worker in workers:
-        worker.add_done_callback(finished.put_nowait)  # a worker that failed raises below
-    try:
-        left = len(exchanges)
-        while left:
-            event = await finished.get()
-            if isinstance(event, asyncio.Task):
-                event.result()
-                continue
-            left -= 1
-            yield event
-    finally:
-        for worker in workers:
-            worker.cancel()
-        await asyncio.gather(*workers, return_exceptions=True)
+    async with aclosing(fan_out(exchanges, rewrite, writer.width)) as outcomes:
+        async for outcome in outcomes:
+            yield outcome
 
 
 def unchanged(exchange: Exchange, job: Job) -> Rewrite:

@@ -11,6 +11,7 @@ from typing import Any
 
 from chassis import llm
 from chassis.errors import CandorError, Reason
+from chassis.fan_out import fan_out
 from chassis.llm.wire import Http, Wire
 from chassis.text import plain
 from services.inference.backends.vllm.engine import Engine
@@ -18,7 +19,7 @@ from services.inference.backends.vllm.options import SERVED_NAME
 from services.inference.domain.identity import Identity
 from services.inference.domain.liveness import PROBES, Liveness, judge
 from services.inference.domain.model import Check, Prompt, Reply, Sampling, Usage, conversation
-from services.inference.service.fan_out import fan_out
+from services.inference.ports import WholeSubjectError
 
 _PROBE = Prompt(messages=(("user", "Say the word ready."),))
 _PROBE_TOKENS = 4
@@ -89,7 +90,8 @@ class VllmSubject:
         async def answer(prompt: Prompt) -> Reply:
             return await self._answer(engine, client, prompt, sampling)
 
-        async with aclosing(fan_out(prompts, answer, 2 * int(engine.limiter.maximum))) as outcomes:
+        width = 2 * int(engine.limiter.maximum)
+        async with aclosing(fan_out(prompts, answer, width, ends=WholeSubjectError)) as outcomes:
             async for outcome in outcomes:
                 yield outcome
 
