@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
-from chassis.errors import FieldViolation, invalid
+from chassis.errors import CandorError, FieldViolation, invalid
 from services.orchestrator.domain.calibration import LABELS, LABELS_PER_ARM, Calibration, Labelled, calibrate
 from services.orchestrator.domain.spec import Judge
-from services.orchestrator.ports import Case, Grade
+from services.orchestrator.ports import Case, Grade, GraderInfo, GradeRow
 from services.orchestrator.service.judging import address_of, judge_digest
+from services.orchestrator.service.rows import grade_of
+from services.orchestrator.service.run.batcher import Batcher
 from services.orchestrator.service.world import World, blocking
 
 MOST_ANSWERS = 10_000
@@ -49,8 +53,8 @@ async def measure(world: World, judge: Judge | None, answers: Sequence[HumanLabe
     if problems or judge is None:
         raise invalid("the labelled answers cannot be used", problems[:_MOST_PROBLEMS])
     info = await world.grader.info(judge)
-    plain = await _grade(world, None, answers)
-    judged = await _grade(world, judge, answers)
+    plain = await _grade(world, None, await world.grader.info(None), answers)
+    judged = await _grade(world, judge, info, answers)
     rows = [Labelled(answer.label, grade.verdict, answer.arm) for answer, grade in zip(answers, judged, strict=True)]
     left = [row for row, grade in zip(rows, plain, strict=True) if grade.decided_by != "deterministic"]
     found = await blocking(calibrate, rows)
@@ -95,19 +99,44 @@ def _problems(judge: Judge | None, answers: Sequence[HumanLabel]) -> Iterator[Fi
                 yield FieldViolation(f"{where}.case.{name}", "is required")
 
 
-async def _grade(world: World, judge: Judge | None, answers: Sequence[HumanLabel]) -> list[Grade]:
-    graded: dict[int, Grade] = {}
-    for start in range(0, len(answers), _BATCH):
-        cases = [answer.case for answer in answers[start : start + _BATCH]]
-        async for index, outcome in world.grader.grade(cases, judge, "candor", every_case=True):
-            if isinstance(outcome, Grade):
-                graded[start + index] = outcome
-            elif outcome.retryable:
-                raise outcome
-            else:
-                rule = f"{outcome.reason.name}: {outcome.message}"
-                graded[start + index] = Grade(verdict="ungradable", adopts=None, decided_by="none", rule=rule)
-    return [graded[index] for index in range(len(answers))]
+async def _grade(world: World, judge: Judge | None, info: GraderInfo, answers: Sequence[HumanLabel]) -> list[Grade]:
+    """Grades of all answers. Each is kept as it comes: what a judge was paid for is not asked again."""
+    keys = _keys(judge, answers)
+    graded = await blocking(world.ledger.grades, keys, info.digest)
+    missing = [index for index, key in enumerate(keys) if key not in graded]
+    writer: Batcher[GradeRow] = Batcher(
+        lambda rows: blocking(world.ledger.put_grades, rows),
+        size=world.limits.commit_items,
+        seconds=world.limits.commit_seconds,
+    )
+    try:
+        for start in range(0, len(missing), _BATCH):
+            part = missing[start : start + _BATCH]
+            trouble: CandorError | None = None
+            cases = [answers[index].case for index in part]
+            async for place, outcome in world.grader.grade(cases, judge, "candor", every_case=True):
+                if isinstance(outcome, CandorError) and outcome.retryable:
+                    trouble = outcome
+                    continue
+                row = GradeRow(key=keys[part[place]], grader_digest=info.digest, grade=grade_of(outcome))
+                graded[row.key] = row.grade
+                writer.put(row)
+            if trouble is not None:
+                raise trouble
+    finally:
+        await writer.close(flush=True)
+    return [graded[key] for key in keys]
+
+
+def _keys(judge: Judge | None, answers: Sequence[HumanLabel]) -> list[bytes]:
+    """Answers of people are no replies of an evaluation: their grades have keys of their own. Equal ones differ by number."""
+    keys: list[bytes] = []
+    seen: Counter[str] = Counter()
+    for answer in answers:
+        said = json.dumps(["calibration", judge is not None, asdict(answer.case)], sort_keys=True)
+        keys.append(hashlib.sha256(f"{seen[said]} {said}".encode()).digest())
+        seen[said] += 1
+    return keys
 
 
 def _use(charged: Calibration | None) -> str:

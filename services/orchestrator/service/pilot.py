@@ -86,14 +86,16 @@ async def _ask(
     ]
     rows: list[ResponseRow] = []
     last: CandorError | None = None
-    async for index, outcome in world.inference.generate(
-        subject.arm, subject.found.sampling, subject.found.digest, prompts
-    ):
-        if isinstance(outcome, CandorError):
-            last = outcome
-            continue
-        rows.append(reply_row(subject, keys[index], row.id, outcome, world.clock()))
-    await blocking(world.ledger.put_responses, rows)
+    try:
+        async for index, outcome in world.inference.generate(
+            subject.arm, subject.found.sampling, subject.found.digest, prompts
+        ):
+            if isinstance(outcome, CandorError):
+                last = outcome
+                continue
+            rows.append(reply_row(subject, keys[index], row.id, outcome, world.clock()))
+    finally:
+        await blocking(world.ledger.put_responses, rows)
     if not rows and last is not None:
         raise last
     return {stored.key: stored.text for stored in rows}

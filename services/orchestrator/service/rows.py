@@ -5,7 +5,7 @@ from __future__ import annotations
 from chassis.errors import CandorError
 from services.orchestrator.domain.subjects import Subject
 from services.orchestrator.domain.workload import Workload
-from services.orchestrator.ports import Case, Reply, ResponseRow
+from services.orchestrator.ports import Case, Grade, Reply, ResponseRow
 
 
 def reply_row(subject: Subject, key: bytes, evaluation_id: str, reply: Reply, now: float) -> ResponseRow:
@@ -35,6 +35,14 @@ def failure_row(subject: Subject, key: bytes, evaluation_id: str, error: CandorE
         error_message=error.message,
         created=now,
     )
+
+
+def grade_of(outcome: Grade | CandorError) -> Grade:
+    """A grade; what the grader cannot grade for good is ungradable."""
+    if isinstance(outcome, Grade):
+        return outcome
+    rule = f"{outcome.reason.name}: {outcome.message}"
+    return Grade(verdict="ungradable", adopts=None, decided_by="none", rule=rule)
 
 
 def case_of(workload: Workload, slot: int, reply: str) -> Case:

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from chassis.errors import CandorError, Reason
 from services.orchestrator.service.run.batcher import Batcher
 
 _LONG = 3600.0
@@ -74,6 +75,48 @@ async def test_what_a_flush_raises_reaches_whoever_puts_or_waits() -> None:
         await batcher.room()
     with pytest.raises(ZeroDivisionError):
         await batcher.close(flush=True)
+
+
+async def test_what_could_not_be_flushed_is_tried_once_more_at_the_end_in_its_order() -> None:
+    seen: list[int] = []
+    troubles = [CandorError(Reason.LEDGER_LOCKED, "for a moment")]
+
+    async def flush(batch: list[int]) -> None:
+        if troubles:
+            raise troubles.pop()
+        seen.extend(batch)
+
+    batcher = Batcher(flush, size=2, seconds=0.0)
+    batcher.put(1)
+    with pytest.raises(CandorError):
+        await batcher.drained()
+    for number in (2, 3, 4):
+        with pytest.raises(CandorError):
+            batcher.put(number)
+    await batcher.close(flush=True)
+    assert seen == [1, 2, 3, 4]
+
+
+async def test_what_cannot_be_flushed_at_the_end_either_is_told() -> None:
+    async def flush(batch: list[int]) -> None:
+        raise CandorError(Reason.LEDGER_FULL, "the disk is full")
+
+    batcher = Batcher(flush, size=2, seconds=0.0)
+    batcher.put(1)
+    with pytest.raises(CandorError, match="full"):
+        await batcher.close(flush=True)
+
+
+async def test_a_flush_that_hangs_is_cut_when_the_patience_ends() -> None:
+    async def flush(batch: list[int]) -> None:
+        await asyncio.Event().wait()
+
+    batcher = Batcher(flush, size=1, seconds=0.0)
+    batcher.put(1)
+    await asyncio.sleep(0)
+    async with asyncio.timeout(10):
+        await batcher.close(flush=False, seconds=0.01)
+    assert len(asyncio.all_tasks()) == 1
 
 
 async def test_closing_without_a_flush_drops_what_is_queued_but_ends_what_is_under_way() -> None:

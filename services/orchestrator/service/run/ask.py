@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator
 from contextlib import aclosing
 from itertools import islice
 from typing import Any
@@ -69,7 +69,7 @@ class Asker:
                 raise _silence(arm, self._silent[arm], trouble)
 
     async def _together(self, arms: list[asyncio.Task[None]]) -> None:
-        """Wait for all arms. Once the run ends early, what was asked already is taken in: it is paid for."""
+        """Wait for all arms. However the run ends early, what was asked already is taken in: it is paid for."""
         stopped = asyncio.create_task(self._stopped.wait())
         asking: set[asyncio.Task[Any]] = set(arms)
         try:
@@ -78,12 +78,15 @@ class Asker:
                 asking -= done
                 for task in done:
                     task.result()  # a defect
-            if asking:
-                await asyncio.wait(asking, timeout=self._limits.settle_seconds)
         finally:
-            for task in (*arms, stopped):
-                task.cancel()
-            await asyncio.gather(*arms, stopped, return_exceptions=True)
+            try:
+                if asking:
+                    self._stopped.set()
+                    await asyncio.wait(asking, timeout=self._limits.settle_seconds)
+            finally:
+                for task in (*arms, stopped):
+                    task.cancel()
+                await asyncio.gather(*arms, stopped, return_exceptions=True)
 
     def _end(self, error: CandorError) -> None:
         """Ask nothing more of any arm."""
@@ -104,21 +107,28 @@ class Asker:
 
     async def _ask_arm(self, subject: Subject, slots: Iterable[int], wanted: Callable[[str, int], bool]) -> None:
         window = Window(self._limits.window)
-        remaining = iter(slots)
+        remaining = (slot for slot in slots if wanted(subject.name, slot))
         try:
             async with asyncio.TaskGroup() as group:
-                while not self._stopped.is_set():
-                    await self._writer.room()
-                    await self._grading.room()
-                    # Room comes first, the choice after it: which cells are still wanted may change meanwhile.
-                    room = await window.take(self._limits.batch)
-                    batch = list(islice((slot for slot in remaining if wanted(subject.name, slot)), room))
-                    window.give(room - len(batch))
-                    if not batch:
-                        break
+                while batch := await self._batch(remaining, window):
                     group.create_task(self._stream(subject, batch, window))
         finally:
             window.close()
+
+    async def _batch(self, remaining: Iterator[int], window: Window) -> list[int]:
+        """The next slots to ask, once there is room for them; none when nothing is left or the run ends."""
+        try:
+            await self._writer.room()
+            await self._grading.room()
+        except CandorError as error:
+            self._end(error)
+        if self._stopped.is_set():
+            return []
+        # Room comes first, the choice after it: which cells are still wanted may change meanwhile.
+        room = await window.take(self._limits.batch)
+        batch = [] if self._stopped.is_set() else list(islice(remaining, room))
+        window.give(room - len(batch))
+        return batch
 
     async def _stream(self, subject: Subject, slots: list[int], window: Window) -> None:
         run = self._run
@@ -134,31 +144,45 @@ class Asker:
             self._end(error)
 
     def _take(self, subject: Subject, slot: int, outcome: Outcome) -> None:
-        run = self._run
-        board = run.board.arms[subject.name]
-        counts = run.teller.counts.arms[subject.name]
-        key = subject.key(run.prepared.workload.slots[slot])
-        if isinstance(outcome, CandorError):
-            if outcome.reason is Reason.IDENTITY_CHANGED:
-                raise outcome
-            board.failed(slot)
-            counts.failed[outcome.reason.name] += 1
-            counts.said.setdefault(outcome.reason.name, outcome.message)
-            self._writer.put(failure_row(subject, key, run.row.id, outcome, run.world.clock()))
-            self._listen(subject, outcome)
-        else:
-            board.answered(slot, len(outcome.text))
-            self._silent[subject.name] = 0
-            self._replied.add(subject.name)
-            counts.done += 1
-            counts.names.add(outcome.reported_model)
-            counts.cut += outcome.finish_reason == "length"
-            counts.prompt_tokens += outcome.usage.prompt_tokens
-            counts.completion_tokens += outcome.usage.completion_tokens
-            self._writer.put(reply_row(subject, key, run.row.id, outcome, run.world.clock()))
-            self._grading.put(subject.name, slot, key, outcome.text)
+        """Keep an outcome. What stands in the way ends the run, and never the calls that are under way."""
+        try:
+            if isinstance(outcome, CandorError):
+                self._failed(subject, slot, outcome)
+            else:
+                self._answered(subject, slot, outcome)
+            self._run.teller.nudge()
+        except CandorError as error:
+            self._end(error)
         self.arrived.fire()
-        run.teller.nudge()
+
+    def _failed(self, subject: Subject, slot: int, error: CandorError) -> None:
+        if error.reason is Reason.IDENTITY_CHANGED:
+            raise error
+        run = self._run
+        counts = run.teller.counts.arms[subject.name]
+        run.board.arms[subject.name].failed(slot)
+        counts.failed[error.reason.name] += 1
+        counts.said.setdefault(error.reason.name, error.message)
+        self._writer.put(failure_row(subject, self._key(subject, slot), run.row.id, error, run.world.clock()))
+        self._listen(subject, error)
+
+    def _answered(self, subject: Subject, slot: int, reply: Reply) -> None:
+        run = self._run
+        key = self._key(subject, slot)
+        run.board.arms[subject.name].answered(slot, len(reply.text))
+        self._silent[subject.name] = 0
+        self._replied.add(subject.name)
+        counts = run.teller.counts.arms[subject.name]
+        counts.done += 1
+        counts.names.add(reply.reported_model)
+        counts.cut += reply.finish_reason == "length"
+        counts.prompt_tokens += reply.usage.prompt_tokens
+        counts.completion_tokens += reply.usage.completion_tokens
+        self._writer.put(reply_row(subject, key, run.row.id, reply, run.world.clock()))
+        self._grading.put(subject.name, slot, key, reply.text)
+
+    def _key(self, subject: Subject, slot: int) -> bytes:
+        return subject.key(self._run.prepared.workload.slots[slot])
 
     def _listen(self, subject: Subject, error: CandorError) -> None:
         """Give up on an arm from which nothing comes any more; the run can go on later from where it is."""

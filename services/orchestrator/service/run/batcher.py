@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
+
+from chassis.errors import CandorError
 
 Item = TypeVar("Item")
 
@@ -28,7 +31,7 @@ class Signal:
 
 
 class Batcher(Generic[Item]):
-    """A queue with a worker. What a flush raises is raised again by the next `put`, `room` or `drained`.
+    """A queue with a worker. What a flush raises ends the flushing, and is raised again by `put`, `room` and `drained`.
 
     Args:
         flush: Takes a batch.
@@ -53,11 +56,14 @@ class Batcher(Generic[Item]):
         self._worker = asyncio.create_task(self._work())
 
     def put(self, item: Item) -> None:
-        """Add an item, at once: what has arrived never waits. Whoever makes new items waits for `room` first."""
-        self._raise()
+        """Add an item, at once: what has arrived never waits. Whoever makes new items waits for `room` first.
+
+        After an error the item is kept as well, for the last try of `close`.
+        """
         self._items.append(item)
         if len(self._items) in (1, self._size):
             self._changed.fire()
+        self._raise()
 
     async def room(self) -> None:
         """Return when few enough items are queued that more may come."""
@@ -78,17 +84,39 @@ class Batcher(Generic[Item]):
             self._hurried -= 1
         self._raise()
 
-    async def close(self, *, flush: bool) -> None:
-        """Stop; what is queued is flushed first, or dropped. Flushes under way end in either case."""
+    async def close(self, *, flush: bool, seconds: float | None = None) -> None:
+        """Stop.
+
+        Args:
+            flush: What is queued is flushed first; after a CandorError what it left is tried once more. Otherwise it is
+                dropped.
+            seconds: Longest wait for the flushes under way, which are cancelled then; None: until they end.
+        """
         try:
             if flush:
-                await self.drained()
+                try:
+                    await self.drained()
+                except CandorError:
+                    await self._once_more()
         finally:
             self._worker.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._worker
-            if self._flushes:
-                await asyncio.wait(self._flushes)
+            await self._end_flushes(seconds)
+
+    async def _once_more(self) -> None:
+        await self._end_flushes(None)
+        while self._items:
+            await self._flush(self._items[: self._size])
+            del self._items[: self._size]
+
+    async def _end_flushes(self, seconds: float | None) -> None:
+        flushes = set(self._flushes)
+        if flushes:
+            _, late = await asyncio.wait(flushes, timeout=seconds)
+            for flush in late:
+                flush.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
 
     def _raise(self) -> None:
         if self._error is not None:
@@ -101,17 +129,20 @@ class Batcher(Generic[Item]):
                 async with asyncio.timeout(self._seconds):
                     await self._changed.until(lambda: len(self._items) >= self._size or self._hurried > 0)
             await self._changed.until(lambda: self._under_way < self._parallel)
+            if self._error is not None:
+                return
             batch, self._items = self._items[: self._size], self._items[self._size :]
             self._under_way += 1
             task = asyncio.ensure_future(self._flush(batch))
             self._flushes.add(task)
-            task.add_done_callback(self._done)
+            task.add_done_callback(functools.partial(self._done, batch))
             self._changed.fire()
 
-    def _done(self, task: asyncio.Task[None]) -> None:
+    def _done(self, batch: list[Item], task: asyncio.Task[None]) -> None:
         self._flushes.discard(task)
         self._under_way -= 1
         error = asyncio.CancelledError() if task.cancelled() else task.exception()
-        if error is not None and self._error is None:
-            self._error = error
+        if error is not None:
+            self._items = batch + self._items
+            self._error = self._error or error
         self._changed.fire()

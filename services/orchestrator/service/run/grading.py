@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import NamedTuple
 
 from chassis.errors import CandorError
 from services.orchestrator.ports import Grade, GradeRow
-from services.orchestrator.service.rows import case_of
+from services.orchestrator.service.rows import case_of, grade_of
 from services.orchestrator.service.run.batcher import Batcher
 from services.orchestrator.service.run.state import Run
 from services.orchestrator.service.world import blocking
@@ -34,6 +35,7 @@ class Grading:
         self._queue: Batcher[Answer] = Batcher(
             self._grade, size=limits.grade_batch, seconds=limits.commit_seconds, parallel=limits.grade_streams
         )
+        self._writer: Batcher[GradeRow] = Batcher(self._store, size=limits.commit_items, seconds=limits.commit_seconds)
 
     def put(self, arm: str, slot: int, key: bytes, text: str) -> None:
         """A reply to grade."""
@@ -42,6 +44,7 @@ class Grading:
     async def room(self) -> None:
         """Return when the grader has caught up enough for more replies. Raises what it raised."""
         await self._queue.room()
+        await self._writer.room()
 
     async def put_stored(self, arm: str, slots: list[int]) -> None:
         """Replies in the ledger that have no grade under the versions of this run."""
@@ -55,12 +58,16 @@ class Grading:
             await self.room()
 
     async def drained(self) -> None:
-        """Return once everything put so far is graded. Raises what the grader raised."""
+        """Return once everything put so far is graded and stored. Raises what the grader raised."""
         await self._queue.drained()
+        await self._writer.drained()
 
     async def close(self, *, flush: bool) -> None:
-        """Stop."""
-        await self._queue.close(flush=flush)
+        """Stop, and store the grades that there are. Without `flush` what waits is left to the next run."""
+        try:
+            await self._queue.close(flush=flush, seconds=None if flush else self._run.world.limits.settle_seconds)
+        finally:
+            await self._writer.close(flush=True)
 
     async def _grade(self, answers: list[Answer]) -> None:
         left = answers
@@ -80,26 +87,16 @@ class Grading:
     async def _round(self, answers: list[Answer]) -> tuple[list[Answer], CandorError | None]:
         """Grade once; what is left, and why."""
         run = self._run
-        rows: list[GradeRow] = []
         left: list[Answer] = []
         trouble: CandorError | None = None
         cases = [case_of(run.prepared.workload, answer.slot, answer.text) for answer in answers]
-        try:
-            async for index, outcome in run.world.grader.grade(cases, run.spec.judge, run.spec.refusal_profile):
-                answer = answers[index]
-                if isinstance(outcome, CandorError):
-                    if outcome.retryable:
-                        trouble = outcome
-                        left.append(answer)
-                        continue
-                    rule = f"{outcome.reason.name}: {outcome.message}"
-                    grade = Grade(verdict="ungradable", adopts=None, decided_by="none", rule=rule)
-                else:
-                    grade = outcome
-                rows.append(GradeRow(key=answer.key, grader_digest=run.grader.digest, grade=grade))
-                self._take(answer, grade)
-        finally:
-            await blocking(run.world.ledger.put_grades, rows)
+        async for index, outcome in run.world.grader.grade(cases, run.spec.judge, run.spec.refusal_profile):
+            answer = answers[index]
+            if isinstance(outcome, CandorError) and outcome.retryable:
+                trouble = outcome
+                left.append(answer)
+            else:
+                self._take(answer, grade_of(outcome))
         run.teller.nudge()
         return left, trouble
 
@@ -116,3 +113,8 @@ class Grading:
                 f"the judge said it is {grade.judge_model}, at the start of the run it was {expected}; "
                 "the same command grades all replies again"
             )
+        with contextlib.suppress(CandorError):  # `room` and `drained` say so; the grades under way are paid for
+            self._writer.put(GradeRow(key=answer.key, grader_digest=run.grader.digest, grade=grade))
+
+    async def _store(self, rows: list[GradeRow]) -> None:
+        await blocking(self._run.world.ledger.put_grades, rows)
