@@ -158,6 +158,65 @@ async def test_an_arm_whose_every_call_times_out_stops_the_run(
     assert not suite.reporter.reports
 
 
+@pytest.mark.parametrize("patience", [32, 2], ids=["fewer than the patience", "more than the patience"])
+async def test_a_resumed_run_whose_last_calls_always_fail_reaches_its_verdict(
+    suite: Any, document: Document, answers: Any, items: Callable[..., Any], patience: int
+) -> None:
+    suite.set_items(items(200))
+    _fail_some(suite, answers)
+    suite.artifacts.error = CandorError(Reason.LEDGER_FULL, "the disk is full")
+    await suite.evaluate(document())
+    suite.artifacts.error = None
+    asked = len(suite.inference.calls)
+    object.__setattr__(suite.world.limits, "silent_calls", patience)
+    row = await suite.evaluate(document())
+    assert (row.state, row.verdict) == ("SUCCEEDED", "PASS")
+    assert len(suite.inference.calls) == asked + 3
+    assert suite.report.arms[1].failed == {"ENDPOINT_TIMEOUT": 3}
+
+
+@pytest.mark.parametrize("patience", [32, 2], ids=["fewer than the patience", "more than the patience"])
+async def test_a_resumed_run_whose_endpoint_is_gone_waits_for_it_however_few_calls_are_left(
+    suite: Any,
+    document: Document,
+    answers: Any,
+    items: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    patience: int,
+) -> None:
+    suite.set_items(items(200))
+    _fail_some(suite, answers)
+    suite.artifacts.error = CandorError(Reason.LEDGER_FULL, "the disk is full")
+    await suite.evaluate(document())
+    suite.artifacts.error = None
+
+    async def gone(*_: Any) -> None:
+        raise CandorError(Reason.ENDPOINT_UNAVAILABLE, "nobody answers")
+
+    object.__setattr__(suite.world.limits, "silent_calls", patience)
+    with monkeypatch.context() as patch:
+        patch.setattr(suite.inference, "check", gone)
+        row = await suite.evaluate(document())
+    assert (row.state, row.failure_reason) == ("FAILED", "ENDPOINT_TIMEOUT")
+    assert "arm v2" in row.reason
+    suite.inference.answer = answers["honest"]
+    assert (await suite.evaluate(document())).verdict == "PASS"
+    assert suite.report.arms[1].failed == {}
+
+
+def _fail_some(suite: Any, answers: Any) -> None:
+    """The first three prompts that v2 is asked never have an answer."""
+    poisoned: set[str] = set()
+
+    def answer(arm: str, text: str) -> str | CandorError:
+        if arm == "v2" and (text in poisoned or len(poisoned) < 3):
+            poisoned.add(text)
+            return CandorError(Reason.ENDPOINT_TIMEOUT, "no reply within 120 s")
+        return str(answers["honest"](arm, text))
+
+    suite.inference.answer = answer
+
+
 async def test_two_arms_of_one_identity_draw_separately(suite: Any, document: Document) -> None:
     spec = document()
     spec.arms["v2"].CopyFrom(spec.arms["v1"])

@@ -14,24 +14,12 @@ from services.orchestrator.ports import Prompt, Reply, ResponseRow
 from services.orchestrator.service.rows import failure_row, reply_row
 from services.orchestrator.service.run.batcher import Batcher, Signal
 from services.orchestrator.service.run.grading import Grading
+from services.orchestrator.service.run.patience import Patience
 from services.orchestrator.service.run.state import Run
 from services.orchestrator.service.run.window import Window
 from services.orchestrator.service.world import blocking
 
 Outcome = Reply | CandorError
-# Failures that say something of the endpoint and nothing of the prompt.
-_ENDPOINT_TROUBLE = frozenset(
-    {
-        Reason.ENDPOINT_UNAVAILABLE,
-        Reason.ENDPOINT_TIMEOUT,
-        Reason.ENDPOINT_UNAUTHENTICATED,
-        Reason.RATE_LIMITED,
-        Reason.SERVICE_UNAVAILABLE,
-        Reason.DEADLINE_EXCEEDED,
-        Reason.MODEL_NOT_FOUND,
-        Reason.CREDENTIAL_MISSING,
-    }
-)
 
 
 class Asker:
@@ -41,9 +29,7 @@ class Asker:
         self._run = run
         self._grading = grading
         self._limits = run.world.limits
-        self._silent: dict[str, int] = {subject.name: 0 for subject in run.subjects}
-        self._replied: set[str] = set()
-        self._trouble: dict[str, CandorError] = {}
+        self._patience = Patience(run, self._end)
         self._stopped = asyncio.Event()
         self._ends_with: CandorError | None = None
         self.arrived = Signal()
@@ -62,11 +48,10 @@ class Asker:
             for subject in self._run.subjects
         ]
         await self._together(arms)
+        if self._ends_with is None:
+            await self._patience.check()
         if self._ends_with is not None:
             raise self._ends_with
-        for arm, trouble in self._trouble.items():
-            if arm not in self._replied:
-                raise _silence(arm, self._silent[arm], trouble)
 
     async def _together(self, arms: list[asyncio.Task[None]]) -> None:
         """Wait for all arms. However the run ends early, what was asked already is taken in: it is paid for."""
@@ -100,6 +85,7 @@ class Asker:
 
     async def close(self, *, finished: bool) -> None:
         """Store what has arrived; grade it too if the run is not being given up."""
+        await self._patience.close()
         try:
             await self._writer.close(flush=True)
         finally:
@@ -110,14 +96,15 @@ class Asker:
         remaining = (slot for slot in slots if wanted(subject.name, slot))
         try:
             async with asyncio.TaskGroup() as group:
-                while batch := await self._batch(remaining, window):
+                while batch := await self._batch(subject.name, remaining, window):
                     group.create_task(self._stream(subject, batch, window))
         finally:
             window.close()
 
-    async def _batch(self, remaining: Iterator[int], window: Window) -> list[int]:
+    async def _batch(self, arm: str, remaining: Iterator[int], window: Window) -> list[int]:
         """The next slots to ask, once there is room for them; none when nothing is left or the run ends."""
         try:
+            await self._patience.settled(arm)
             await self._writer.room()
             await self._grading.room()
         except CandorError as error:
@@ -164,14 +151,13 @@ class Asker:
         counts.failed[error.reason.name] += 1
         counts.said.setdefault(error.reason.name, error.message)
         self._writer.put(failure_row(subject, self._key(subject, slot), run.row.id, error, run.world.clock()))
-        self._listen(subject, error)
+        self._patience.failed(subject.name, error)
 
     def _answered(self, subject: Subject, slot: int, reply: Reply) -> None:
         run = self._run
         key = self._key(subject, slot)
         run.board.arms[subject.name].answered(slot, len(reply.text))
-        self._silent[subject.name] = 0
-        self._replied.add(subject.name)
+        self._patience.replied(subject.name)
         counts = run.teller.counts.arms[subject.name]
         counts.done += 1
         counts.names.add(reply.reported_model)
@@ -183,15 +169,6 @@ class Asker:
 
     def _key(self, subject: Subject, slot: int) -> bytes:
         return subject.key(self._run.prepared.workload.slots[slot])
-
-    def _listen(self, subject: Subject, error: CandorError) -> None:
-        """Give up on an arm from which nothing comes any more; the run can go on later from where it is."""
-        if error.reason not in _ENDPOINT_TROUBLE:
-            return
-        self._silent[subject.name] += 1
-        self._trouble[subject.name] = error
-        if self._silent[subject.name] >= self._limits.silent_calls:
-            raise _silence(subject.name, self._silent[subject.name], error)
 
     async def _store(self, rows: list[ResponseRow]) -> None:
         await blocking(self._run.world.ledger.put_responses, rows)
@@ -205,8 +182,3 @@ async def _of_arm(arm: str, replies: AsyncIterator[tuple[int, Outcome]]) -> Asyn
     except CandorError as error:
         message = f"arm {arm}: {error.message}"
         raise CandorError(error.reason, message, violations=error.violations, metadata=error.metadata) from error
-
-
-def _silence(arm: str, calls: int, error: CandorError) -> CandorError:
-    message = f"arm {arm}: the last {calls} calls had no answer: {error.message}"
-    return CandorError(error.reason, message, metadata=error.metadata)
