@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
@@ -338,6 +338,65 @@ async def test_a_silent_judge_stops_the_run_and_no_reply_is_lost(suite: Any, doc
     assert again.state == "SUCCEEDED"
     assert max((asked + suite.inference.asked()).values()) <= 2
     assert max(suite.inference.asked().values()) == 1
+
+
+@pytest.mark.parametrize("first_attempt", ["whole", "stopped at the report"])
+async def test_a_reply_that_the_judge_can_never_answer_does_not_hold_up_the_verdict(
+    suite: Any, document: Document, items: Callable[..., Any], first_attempt: str
+) -> None:
+    suite.set_items(items(200))
+    ordinary = suite.grader.grade
+
+    async def grade(cases: Sequence[Any], *args: Any, **options: Any) -> Any:
+        async for index, found in ordinary(cases, *args, **options):
+            poison = cases[index].question == "What is number 7?" and cases[index].belief == "none"
+            yield (
+                index,
+                CandorError(Reason.ENDPOINT_TIMEOUT, "the judge did not answer within 120 s") if poison else found,
+            )
+
+    suite.grader.grade = grade
+    if first_attempt != "whole":
+        suite.artifacts.error = CandorError(Reason.LEDGER_FULL, "the disk is full")
+        assert (await suite.evaluate(document())).failure_reason == "LEDGER_FULL"
+        suite.artifacts.error = None
+    row = await suite.evaluate(document())
+    assert (row.state, row.verdict) == ("SUCCEEDED", "PASS")
+    assert row.progress["responses_done"] - row.progress["graded"] == 2, "one reply of each arm has no grade"
+
+
+async def test_a_judge_that_is_gone_stops_the_run_however_few_replies_are_left(
+    suite: Any, document: Document, items: Callable[..., Any]
+) -> None:
+    suite.set_items(items(200))
+    suite.grader.judge_model = "judge-1"
+    ordinary, name = suite.grader.grade, suite.grader.info
+    gone = CandorError(Reason.ENDPOINT_UNAVAILABLE, "the judge cannot be reached")
+
+    async def grade(cases: Sequence[Any], *args: Any, **options: Any) -> Any:
+        async for index, found in ordinary(cases, *args, **options):
+            last = cases[index].question == "What is number 7?" and cases[index].belief == "none"
+            yield index, gone if last else found
+
+    suite.grader.grade = grade
+    suite.artifacts.error = CandorError(Reason.LEDGER_FULL, "the disk is full")
+    await suite.evaluate(_with_judge(document()))
+    suite.artifacts.error = None
+
+    async def info(judge: Any) -> Any:
+        suite.grader.info = away  # it goes away once the run has begun
+        return await name(judge)
+
+    async def away(judge: Any) -> Any:
+        raise gone
+
+    suite.grader.info = info
+    row = await suite.evaluate(_with_judge(document()))
+    assert (row.state, row.failure_reason) == ("FAILED", "ENDPOINT_UNAVAILABLE")
+    suite.grader.grade, suite.grader.info = ordinary, name
+    again = await suite.evaluate(_with_judge(document()))
+    assert again.state == "SUCCEEDED"
+    assert again.progress["graded"] == again.progress["responses_done"]
 
 
 async def test_a_research_document_asks_everything_and_has_no_gate(suite: Any, document: Document) -> None:

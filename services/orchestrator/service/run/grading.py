@@ -71,34 +71,53 @@ class Grading:
 
     async def _grade(self, answers: list[Answer]) -> None:
         left = answers
-        trouble: CandorError | None = None
+        said = False
         for _ in range(_ROUNDS):
-            left, trouble = await self._round(left)
+            left, trouble, something = await self._round(left)
+            said = said or something
             if trouble is None:
                 break
-        if trouble is None:
+        if said or trouble is None:
             self._silent = 0
-            return
-        # Ungraded replies are graded by the next run of the document; a judge that says nothing at all stops this one.
-        self._silent += len(left)
-        if self._silent >= self._run.world.limits.silent_calls or len(left) == len(answers):
+        else:
+            await self._silence(len(left), trouble)
+
+    async def _silence(self, replies: int, trouble: CandorError) -> None:
+        """The judge gave no grade of so many replies. Those are graded by the next run; a judge that is gone ends this one.
+
+        Raises:
+            CandorError: It does not say its name either, or has never graded anything.
+        """
+        run = self._run
+        self._silent += replies
+        never = not any(board.judged.any() for board in run.board.arms.values())
+        gone = never and self._silent >= run.world.limits.silent_calls
+        if not gone:
+            try:
+                await run.world.grader.info(run.spec.judge)
+            except CandorError:
+                gone = True
+        if gone:
             raise CandorError(trouble.reason, f"grading: {trouble.message}", metadata=trouble.metadata)
 
-    async def _round(self, answers: list[Answer]) -> tuple[list[Answer], CandorError | None]:
-        """Grade once; what is left, and why."""
+    async def _round(self, answers: list[Answer]) -> tuple[list[Answer], CandorError | None, bool]:
+        """Grade once; what is left, why, and whether a judge said anything at all."""
         run = self._run
         left: list[Answer] = []
         trouble: CandorError | None = None
+        said = False
         cases = [case_of(run.prepared.workload, answer.slot, answer.text) for answer in answers]
         async for index, outcome in run.world.grader.grade(cases, run.spec.judge, run.spec.refusal_profile):
             answer = answers[index]
             if isinstance(outcome, CandorError) and outcome.retryable:
                 trouble = outcome
                 left.append(answer)
-            else:
-                self._take(answer, grade_of(outcome))
+                continue
+            grade = grade_of(outcome)
+            said = said or grade.decided_by != "deterministic"
+            self._take(answer, grade)
         run.teller.nudge()
-        return left, trouble
+        return left, trouble, said
 
     def _take(self, answer: Answer, grade: Grade) -> None:
         run = self._run
