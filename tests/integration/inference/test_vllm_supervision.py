@@ -1,6 +1,8 @@
 """The vLLM backend around a server that only speaks its API: processes, crashes, adapters, metrics. No vLLM needed."""
 
 import asyncio
+import errno
+import itertools
 import json
 import os
 import select
@@ -10,6 +12,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client import generate_latest
@@ -177,6 +180,28 @@ async def test_a_server_that_cannot_start_says_why(make: Make, base: Path, state
         await ask(found, "hi")
     assert caught.value.reason is Reason.BAD_CHECKPOINT
     (state / "refuse").unlink()
+    assert await ask(found, "hi") == ["base: hi"]
+
+
+@pytest.mark.parametrize("starts_before", [0, 1])
+async def test_a_machine_that_cannot_start_the_process_says_so_to_everyone_who_waits(
+    make: Make, base: Path, monkeypatch: pytest.MonkeyPatch, starts_before: int
+) -> None:
+    found = await subject(make(), base)
+    start, started = asyncio.create_subprocess_exec, itertools.count()
+
+    async def no_memory(*command: str, **options: Any) -> asyncio.subprocess.Process:
+        if next(started) >= starts_before:
+            raise OSError(errno.ENOMEM, "Cannot allocate memory")
+        return await start(*command, **options)
+
+    monkeypatch.setattr(asyncio, "create_subprocess_exec", no_memory)
+    async with asyncio.timeout(60):
+        answers = await asyncio.gather(ask(found, "die"), ask(found, "die"), return_exceptions=True)
+    assert all(isinstance(one, WholeSubjectError) for one in answers)
+    assert all("Cannot allocate memory" in str(one) for one in answers)
+    monkeypatch.undo()
+    monkeypatch.setattr(module, "installed", lambda _: Build(name="vllm test", cpu=True))
     assert await ask(found, "hi") == ["base: hi"]
 
 

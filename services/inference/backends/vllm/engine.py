@@ -96,6 +96,7 @@ class Engine:
         if self._running is None:
             self._up = _future()
             self._running = asyncio.create_task(self._run())
+            self._running.add_done_callback(self._left_alone)
         assert self._up is not None, "set with the task"
         await asyncio.shield(self._up)
 
@@ -165,6 +166,17 @@ class Engine:
             self.restarts += 1
             log.warning("engine_restarts", why=child.why(), log=child.tail())
             await asyncio.sleep(min(_LONGEST_PAUSE_SECONDS, 2.0 ** (self._crashes - 1)))
+
+    def _left_alone(self, running: asyncio.Task[None]) -> None:
+        """Whatever ended the supervision, no memory for a process for example, is the answer to all who wait."""
+        if running.cancelled() or (error := running.exception()) is None:
+            return
+        why = plain(str(error)) or type(error).__name__
+        message = f"vLLM's process could not be started or watched: {why}"
+        if self._up is None or self._up.done():
+            self._up = _future()
+        self._up.set_exception(WholeSubjectError(Reason.ENDPOINT_UNAVAILABLE, message))
+        get_logger("vllm").error("engine_failed", why=message)
 
     async def _start(self, child: Child) -> WholeSubjectError | None:
         """Wait for the first answer and bring back the adapters; what went wrong, if anything did."""
