@@ -82,7 +82,13 @@ def _prompt(prompt: Prompt) -> inference_pb2.Prompt:
 
 
 def _liveness(message: inference_pb2.Liveness) -> Liveness:
-    return Liveness(alive=message.alive, difference=message.difference, floor=message.floor, probes=message.probes)
+    return Liveness(
+        alive=message.alive,
+        difference=message.difference,
+        floor=message.floor,
+        probes=message.probes,
+        reason=message.reason,
+    )
 
 
 def _reply(message: inference_pb2.Reply) -> Reply:

@@ -13,12 +13,16 @@ from services.orchestrator.domain.workload import Slot
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Liveness:
-    """Whether an adapter changes its base: the largest difference of token log-probabilities, in nats, and its A/A floor."""
+    """Whether an adapter changes its base: the largest difference of token log-probabilities, in nats, and its A/A floor.
+
+    `reason`: why it is not alive where no difference could be measured.
+    """
 
     alive: bool
     difference: float = 0.0
     floor: float = 0.0
     probes: int = 0
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,11 +149,17 @@ def unlike(arms: Sequence[Subject], bases: Mapping[str, str] | None = None) -> l
 def dead(arms: Sequence[Subject]) -> list[str]:
     """Arms whose adapter changes nothing, a sentence each: they would be measured as their base."""
     return [
-        f"the adapter of {arm.name} is not alive: its replies are those of its base (largest difference "
-        f"{arm.found.liveness.difference:.2g} nats, two passes of the base differ by {arm.found.liveness.floor:.2g})"
+        f"the adapter of {arm.name} is not alive: {_why(arm.found.liveness)}"
         for arm in arms
         if arm.found.liveness is not None and not arm.found.liveness.alive
     ]
+
+
+def _why(found: Liveness) -> str:
+    return found.reason or (
+        f"its replies cannot be told from those of its base (they differ by {found.difference:.2g} nats, two passes of one "
+        f"model by {found.floor:.2g})"
+    )
 
 
 def _weights(arm: Subject) -> str:

@@ -62,8 +62,12 @@ class Handler(BaseHTTPRequestHandler):
             self.chat(body)
 
     def chat(self, body: Any) -> None:
+        with (STATE / "asked").open("a") as asked:
+            asked.write(ADAPTERS.get(body["model"], body["model"]) + "\n")
         text, arm = body["messages"][-1]["content"], ADAPTERS.get(body["model"], body["model"])
-        if arm not in ("base", *ADAPTERS.values()):
+        if arm == "nan" and "prompt_logprobs" in body:
+            self.answer(500, {"error": {"message": "Out of range float values are not JSON compliant", "code": 500}})
+        elif arm not in ("base", *ADAPTERS.values()):
             self.answer(404, {"error": {"message": f"The model `{arm}` does not exist.", "code": 404}})
         elif (STATE / "mute").exists() or text == "die" or (text == "die once" and not (STATE / "died").exists()):
             (STATE / "died").touch()
@@ -72,7 +76,7 @@ class Handler(BaseHTTPRequestHandler):
         elif text == "long" and "max_tokens" in body:
             self.answer(400, {"error": {"message": "This model's maximum context length is 10 tokens", "code": 400}})
         else:
-            shift = {"warm": 0.5}.get(arm, 0.0)
+            shift = {"warm": 0.5, "infinite": 9999.0}.get(arm, 0.0)
             logprobs = [None, *({"7": {"logprob": -1.0 - place - shift}} for place in range(3))]
             message = {"role": "assistant", "content": f"{arm}: {text}"}
             self.answer(

@@ -282,6 +282,27 @@ async def test_a_living_and_a_dead_adapter_are_told_apart(make: Make, base: Path
     assert (await (await subject(backend, base)).check(Sampling())).liveness is None
 
 
+@pytest.mark.parametrize("name", ["nan", "infinite"])
+async def test_an_adapter_that_computes_no_numbers_is_dead_and_says_why(
+    make: Make, base: Path, tmp_path: Path, name: str
+) -> None:
+    check = await (await subject(make(), base, make_adapter(tmp_path / name))).check(Sampling())
+    assert check.liveness
+    assert not check.liveness.alive
+    assert "not finite" in check.liveness.reason
+
+
+async def test_arms_of_one_base_are_checked_one_after_the_other(
+    make: Make, base: Path, tmp_path: Path, state: Path
+) -> None:
+    backend = make()
+    arms = [await subject(backend, base, make_adapter(tmp_path / name)) for name in ("warm", "cold", "dead")]
+    await asyncio.gather(*(arm.check(Sampling()) for arm in arms))
+    asked = (state / "asked").read_text().split()
+    turns = [name for name, _ in itertools.groupby(name for name in asked if name != "base")]
+    assert len(turns) == len(arms), turns
+
+
 async def test_a_token_limit_beyond_the_models_length_is_left_to_the_model(make: Make, base: Path) -> None:
     assert await ask(await subject(make(), base), "long", "short") == ["base: long", "base: short"]
 

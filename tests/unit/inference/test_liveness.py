@@ -1,29 +1,66 @@
 """When an adapter counts as alive."""
 
-from services.inference.domain.liveness import PROBES, judge
+import random
+from collections.abc import Callable
+
+import pytest
+
+from services.inference.domain.liveness import PROBES, ROUNDS, Logprobs, judge
 
 BASE = [[-1.0, -2.0], [-3.0]]
+TOKENS = 12
 
 
-def test_more_than_the_noise_of_the_base_is_alive() -> None:
-    found = judge(BASE, [[-1.0, -2.01], [-3.0]], [[-1.0, -2.0], [-3.5]])
+def passes(noise: Callable[[], float], moved: float = 0.0) -> list[Logprobs]:
+    """Three passes over four probes; `moved` goes up and down from token to token."""
+    return [
+        [[-2.0 + moved * (-1) ** place + noise() for place in range(TOKENS)] for _ in PROBES] for _ in range(ROUNDS)
+    ]
+
+
+def test_more_than_the_noise_of_the_engine_is_alive() -> None:
+    adapter = [[[-1.0, -2.0], [-3.5]], [[-1.0, -2.0], [-3.6]]]
+    found = judge([BASE, [[-1.0, -2.01], [-3.0]]], adapter)
     assert found.alive
-    assert (round(found.difference, 6), round(found.floor, 6), found.probes) == (0.5, 0.01, 2)
+    assert (round(found.difference, 6), round(found.floor, 6), found.probes, found.reason) == (0.5, 0.1, 2, "")
 
 
-def test_the_bases_own_noise_is_no_life() -> None:
-    noisy = [[-1.2, -2.0], [-3.0]]
-    assert not judge(BASE, noisy, [[-1.0, -2.1], [-3.0]]).alive
-    assert not judge(BASE, noisy, noisy).alive
+@pytest.mark.parametrize("scale", [1e-7, 1e-3, 0.3])
+@pytest.mark.parametrize("kind", ["of tokens", "of passes"])
+def test_a_dead_adapter_on_a_noisy_engine_is_found_dead(scale: float, kind: str) -> None:
+    rng = random.Random(f"{scale} {kind}")
+
+    def noisy() -> list[Logprobs]:
+        if kind == "of tokens":
+            return passes(lambda: rng.gauss(0, scale))
+        shifts = [rng.gauss(0, scale) for _ in range(ROUNDS)]
+        return [[[-2.0 + shift] * TOKENS for _ in PROBES] for shift in shifts]
+
+    alive = sum(judge(noisy(), noisy()).alive for _ in range(500))
+    assert alive / 500 <= 0.01
+
+
+def test_a_living_adapter_on_a_noisy_engine_is_found_alive() -> None:
+    rng = random.Random(1)
+    found = [judge(passes(lambda: rng.gauss(0, 0.01)), passes(lambda: rng.gauss(0, 0.01), 0.1)) for _ in range(200)]
+    assert all(one.alive for one in found)
 
 
 def test_rounding_alone_is_no_life() -> None:
-    assert not judge(BASE, BASE, BASE).alive
-    assert not judge(BASE, BASE, [[-1.0, -2.000001], [-3.0]]).alive
+    assert not judge([BASE] * 3, [BASE] * 3).alive
+    assert not judge([BASE] * 3, [[[-1.0, -2.000001], [-3.0]]] * 3).alive
 
 
-def test_an_adapter_that_computes_nan_is_not_alive() -> None:
-    assert not judge(BASE, BASE, [[float("nan"), -2.0], [-3.0]]).alive
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize("when", [0, 1, 2])
+def test_numbers_that_are_not_finite_are_no_life_and_say_so(value: float, when: int) -> None:
+    broken: list[Logprobs] = [[[-9.0, -9.0], [-9.0]] for _ in range(3)]
+    broken[when] = [[-9.0, value], [-9.0]]
+    found = judge([BASE] * 3, broken)
+    assert not found.alive
+    assert "adapter" in found.reason
+    assert "not finite" in found.reason
+    assert "base" in judge(broken, [BASE] * 3).reason
 
 
 def test_probes_are_short_conversations_that_end_in_a_reply() -> None:

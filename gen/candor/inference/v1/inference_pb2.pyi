@@ -196,13 +196,18 @@ class Liveness(_message.Message):
     DIFFERENCE_FIELD_NUMBER: _builtins.int
     FLOOR_FIELD_NUMBER: _builtins.int
     PROBES_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
     alive: _builtins.bool
-    """True when the probes differ from the base's by more than the floor."""
+    """True when the probes differ from the base's by more than 1.5 times the floor, and by more than rounding."""
     difference: _builtins.float
-    """Largest absolute difference of the probes' token log-probabilities, in nats."""
+    """Largest absolute difference of the probes' token log-probabilities, in nats; the least over all pairs of a pass of the
+    base and one of the adapter.
+    """
     floor: _builtins.float
-    """The same between two passes of the base."""
+    """The same between two passes of one model, the largest over all such pairs: the engine's noise."""
     probes: _builtins.int
+    reason: _builtins.str
+    """Why it is not alive when no difference could be measured (numbers that are not finite); else empty."""
     def __init__(
         self,
         *,
@@ -210,10 +215,11 @@ class Liveness(_message.Message):
         difference: _builtins.float = ...,
         floor: _builtins.float = ...,
         probes: _builtins.int = ...,
+        reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alive", b"alive", "difference", b"difference", "floor", b"floor", "probes", b"probes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alive", b"alive", "difference", b"difference", "floor", b"floor", "probes", b"probes", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -16,7 +16,7 @@ from services.inference.backends.transformers.base import Base
 from services.inference.backends.transformers.engine import Finished, Row, TooLargeError
 from services.inference.backends.transformers.loading import Loaded
 from services.inference.domain.identity import Identity
-from services.inference.domain.liveness import PROBES, Liveness, judge
+from services.inference.domain.liveness import PROBES, ROUNDS, Liveness, judge
 from services.inference.domain.model import Check, Prompt, Reply, Sampling, Usage, conversation
 
 _PROBE = Prompt(messages=(("user", "Say the word ready."),))
@@ -88,8 +88,8 @@ class CheckpointSubject:
     async def _liveness(self) -> Liveness:
         def probe(base: Base) -> Liveness:
             texts = [tokenize(base.loaded, probe) for probe in PROBES]
-            passes = [base.logprobs(who, texts) for who in (None, None, self.adapter)]
-            return judge(*passes)
+            pairs = [[base.logprobs(who, texts) for who in (None, self.adapter)] for _ in range(ROUNDS)]
+            return judge(*zip(*pairs, strict=True))
 
         async with self.base() as base:
             return await asyncio.get_running_loop().run_in_executor(base.worker, probe, base)

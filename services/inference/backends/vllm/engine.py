@@ -61,6 +61,7 @@ class Engine:
     ) -> None:
         self.adapters: Prepared[LoadedAdapter] = Prepared(max_adapters)
         self.limiter = AdaptiveLimiter(max_concurrency, max_concurrency)
+        self.checking = asyncio.Lock()  # arms are checked one after the other: each would be noise to the others
         self.key = secrets.token_urlsafe(24)
         self.port = _free_port()
         self.restarts = 0

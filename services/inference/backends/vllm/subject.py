@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, replace
@@ -17,13 +18,15 @@ from chassis.text import plain
 from services.inference.backends.vllm.engine import Engine
 from services.inference.backends.vllm.options import SERVED_NAME
 from services.inference.domain.identity import Identity
-from services.inference.domain.liveness import PROBES, Liveness, judge
+from services.inference.domain.liveness import PROBES, ROUNDS, Liveness, Logprobs, judge
 from services.inference.domain.model import Check, Prompt, Reply, Sampling, Usage, conversation
 from services.inference.ports import WholeSubjectError
 
 _PROBE = Prompt(messages=(("user", "Say the word ready."),))
 _PROBE_TOKENS = 4
 _ASKED_AT_MOST = 3
+_MINUS_INFINITY = -9999.0  # what vLLM writes for it
+_NOT_JSON = "Out of range float values"  # what it fails with when it would have to write NaN
 _LOST = (Reason.ENDPOINT_UNAVAILABLE, Reason.MODEL_NOT_FOUND)  # it died, or it came back and not all adapters with it
 
 Outcome = Reply | CandorError
@@ -60,7 +63,7 @@ class VllmSubject:
     async def check(self, sampling: Sampling) -> Check:
         """See ports. The engine refuses no parameter; a few tokens show that it runs."""
         few = replace(sampling, max_tokens=min(sampling.max_tokens, _PROBE_TOKENS))
-        async with self.serve() as served:
+        async with self.serve() as served, served.engine.checking:
             async for _, outcome in self._generate(served, [_PROBE], few):
                 harmless = (Reason.EMPTY_REPLY, Reason.OUTPUT_BUDGET)  # so few tokens need not make a text
                 if isinstance(outcome, CandorError) and outcome.reason not in harmless:
@@ -138,10 +141,11 @@ class VllmSubject:
         )
 
     async def _liveness(self, served: Served) -> Liveness:
-        passes = [await self._logprobs(served.engine, model) for model in (SERVED_NAME, SERVED_NAME, served.model)]
-        return judge(*passes)
+        models = (SERVED_NAME, served.model)
+        pairs = [[await self._logprobs(served.engine, model) for model in models] for _ in range(ROUNDS)]
+        return judge(*zip(*pairs, strict=True))
 
-    async def _logprobs(self, engine: Engine, model: str) -> list[list[float]]:
+    async def _logprobs(self, engine: Engine, model: str) -> Logprobs:
         """Log-probabilities of the tokens of each probe, asked one after the other: batching would add noise."""
         wire = Wire(llm.Endpoint(engine.url, model, engine.key), self.http)
         found = []
@@ -156,8 +160,10 @@ class VllmSubject:
             }
             answer = await wire.post("/chat/completions", body)
             if answer.status != 200:
-                message = f"vLLM refuses the liveness probe: {plain(answer.body.decode(errors='replace'))}"
-                raise CandorError(Reason.ENDPOINT_REFUSED, message)
+                said = plain(answer.body.decode(errors="replace"))
+                if _NOT_JSON in said:
+                    return [[math.nan]]
+                raise CandorError(Reason.ENDPOINT_REFUSED, f"vLLM refuses the liveness probe: {said}")
             found.append(_token_logprobs(json.loads(answer.body)))
         return found
 
@@ -165,4 +171,5 @@ class VllmSubject:
 def _token_logprobs(body: Any) -> list[float]:
     """One number for each token but the first; with 0 alternatives each position names the token itself only."""
     positions = body["prompt_logprobs"][1:]
-    return [float(next(iter(position.values()))["logprob"]) for position in positions]
+    found = [float(next(iter(position.values()))["logprob"]) for position in positions]
+    return [-math.inf if value <= _MINUS_INFINITY else value for value in found]
