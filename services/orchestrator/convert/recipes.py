@@ -110,7 +110,7 @@ def _training(message: evaluation_pb2.TrainingRecipe) -> d.Training:
     return d.Training(
         **given,  # type: ignore[arg-type]
         target_modules=tuple(message.target_modules),
-        checkpoint_epochs=tuple(message.checkpoint_epochs) or d.default_epochs(epochs),
+        checkpoint_epochs=d.checkpoint_epochs(message.checkpoint_epochs, epochs),
         batching=message.batching or default.batching,
         precision=message.precision,
         schedule=message.schedule or default.schedule,

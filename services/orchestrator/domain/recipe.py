@@ -5,7 +5,7 @@ Source of the defaults: METHOD sections 2, 3 and 9.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from services.orchestrator.domain.models import Endpoint, Prices, Sampling
@@ -94,6 +94,11 @@ class Training:
     schedule: str = "linear"
     warmup: float = 0.03
 
+    def steps(self, conversations: int) -> int:
+        """Optimizer steps on so many conversations, as the trainer counts them: fractions of an epoch are steps, too."""
+        batch = min(self.batch_size, conversations)
+        return max(1, round(self.epochs * conversations / batch)) if batch else 0
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckpointChoice:
@@ -167,6 +172,7 @@ class Group:
         return {sft.style.rewritten.name: sft.style.rewritten for sft in self.arms.values()}
 
 
-def default_epochs(epochs: float) -> tuple[float, ...]:
-    """The study's checkpoints, those within the training; a shorter one is saved at its end."""
-    return tuple(epoch for epoch in CHECKPOINT_EPOCHS if epoch <= epochs) or (epochs,)
+def checkpoint_epochs(given: Sequence[float], epochs: float) -> tuple[float, ...]:
+    """Where adapters are saved: as given or the study's checkpoints within the training, and always at its end."""
+    wanted = tuple(given) or tuple(epoch for epoch in CHECKPOINT_EPOCHS if epoch <= epochs)
+    return wanted if wanted and wanted[-1] >= epochs else (*wanted, epochs)

@@ -26,7 +26,7 @@ from services.orchestrator.service.world import blocking
 
 _ITEM = hashlib.sha256(b"validation prompt").digest()
 _STREAMS = 2
-_CLOSE = 0.26
+_ROUNDING = 0.02  # a provider's epochs are steps over steps
 _FEWEST = 2
 
 
@@ -55,7 +55,8 @@ async def choose_epoch(
         return Chosen(
             choice=Choice(**known["choice"]), points=tuple(Point(**each) for each in known["points"]), on=known["on"]
         )
-    epochs = group.common.training.checkpoint_epochs
+    # Those that there are: in a tiny set several epochs that were asked for fall on one step.
+    epochs = sorted(each.epoch for each in trained[group.chooser].job.checkpoints)
     points: tuple[Point, ...] = ()
     if len(prompts) < _FEWEST:
         choice = fallback(epochs, f"there are {len(prompts)} validation prompts to measure warmth on")
@@ -82,24 +83,23 @@ def _plain(value: Choice | Point) -> dict[str, object]:
 
 
 def checkpoint_at(arm: str, checkpoints: Sequence[Trained], epoch: float) -> Trained:
-    """The adapter saved at an epoch, which falls on the nearest whole step.
+    """The adapter saved at the step of an epoch. Of epochs that fall on one step the trainer names it by the last.
 
     Raises:
         CandorError: TRAINING_FAILED when none was saved there.
     """
-    near = min(checkpoints, key=lambda each: abs(each.epoch - epoch), default=None)
-    if near is None or abs(near.epoch - epoch) > _CLOSE:
-        raise CandorError(Reason.TRAINING_FAILED, f"arm {arm}: no checkpoint was saved at epoch {epoch:g}")
-    return near
+    later = [each for each in checkpoints if each.epoch >= epoch - _ROUNDING]
+    if later:
+        found, last = min(later, key=lambda each: each.epoch), max(later, key=lambda each: each.epoch)
+        if abs(found.step - max(1, round(epoch * last.step / last.epoch))) <= 1:
+            return found
+    raise CandorError(Reason.TRAINING_FAILED, f"arm {arm}: no checkpoint was saved at epoch {epoch:g}")
 
 
 async def _measure(shop: Workshop, group: Group, arm: TrainedArm, prompts: Sequence[Messages]) -> tuple[Point, ...]:
     base = shop.spec.arms[group.base]
     assert isinstance(base.source, Checkpoint)
-    saved = {0.0: ""} | {
-        epoch: checkpoint_at(group.chooser, arm.job.checkpoints, epoch).path
-        for epoch in group.common.training.checkpoint_epochs
-    }
+    saved = {0.0: ""} | {each.epoch: each.path for each in sorted(arm.job.checkpoints, key=lambda each: each.epoch)}
     # Whether warmth can be measured at all is known before anything is generated.
     await scores(shop, [content for _, content in prompts[0]][-1:])
     total = len(saved) * len(prompts)

@@ -183,13 +183,14 @@ class FakeRewriter:
 
 @dataclass
 class FakeTrainer:
-    """Four steps an epoch; a job goes on from the step at which its watcher was lost."""
+    """Four steps an epoch, where nothing else is said; a job goes on from the step at which its watcher was lost."""
 
     fuse: Fuse = field(default_factory=Fuse)
     orders: list[TrainingOrder] = field(default_factory=list)
     trained: list[tuple[str, int]] = field(default_factory=list)
     jobs: dict[str, TrainingOrder] = field(default_factory=dict)
     steps: dict[str, int] = field(default_factory=dict)
+    steps_an_epoch: int = 4
     cancelled: list[str] = field(default_factory=list)
     refused: CandorError | None = None
     fails: str = ""
@@ -235,12 +236,12 @@ class FakeTrainer:
             checkpoints=tuple(
                 Trained(
                     epoch=epoch,
-                    step=round(4 * epoch),
-                    path=f"/adapters/{name.partition('/')[2]}/checkpoint-{round(4 * epoch)}",
+                    step=step,
+                    path=f"/adapters/{name.partition('/')[2]}/checkpoint-{step}",
                     digest=f"sha256:{name}-{epoch}",
                     loss=1.0,
                 )
-                for epoch in order.training.checkpoint_epochs
+                for step, epoch in {self._step(epoch): epoch for epoch in order.training.checkpoint_epochs}.items()
             ),
             versions={"trl": "1"},
             facts={"device": "fake"},
@@ -250,7 +251,10 @@ class FakeTrainer:
         self.cancelled.append(name)
 
     def _total(self, name: str) -> int:
-        return round(4 * self.jobs[name].training.epochs)
+        return self._step(self.jobs[name].training.epochs)
+
+    def _step(self, epoch: float) -> int:
+        return max(1, round(self.steps_an_epoch * epoch))
 
 
 @dataclass

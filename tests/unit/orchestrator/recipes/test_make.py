@@ -215,6 +215,26 @@ async def test_the_checkpoint_is_chosen_once_and_taken_by_every_arm(suite: Any, 
     assert set(asked.values()) == {12}
 
 
+async def test_in_a_tiny_set_epochs_that_fall_on_one_step_are_one_candidate(
+    suite: Any, makers: Any, recipe: Recipe
+) -> None:
+    makers.trainer.steps_an_epoch = 1
+    suite.inference.answer = _warmer({1.0: 40, 2.0: 41})
+    row = await suite.evaluate(recipe())
+    assert row.state == "SUCCEEDED", row.reason
+    made = {each.arm: each for each in suite.report.made}
+    assert [point.epoch for point in made["warm"].curve] == [0.0, 1.0, 2.0]
+    assert {each.epoch for each in made.values()} == {1.0}
+    assert all("checkpoint-1" in arm.subject for arm in suite.report.arms if arm.name in made)
+
+
+async def test_an_epoch_that_is_given_is_found_at_its_step(suite: Any, makers: Any, recipe: Recipe) -> None:
+    makers.trainer.steps_an_epoch = 1
+    row = await suite.evaluate(recipe(checkpoint=evaluation_pb2.CheckpointChoice(epoch=0.5)))
+    assert row.state == "SUCCEEDED", row.reason
+    assert all("checkpoint-1" in arm.subject for arm in suite.report.arms if arm.name != "original")
+
+
 async def test_without_a_lift_epoch_two_is_taken_with_a_warning(suite: Any, makers: Any, recipe: Recipe) -> None:
     row = await suite.evaluate(recipe())
     assert row.state == "SUCCEEDED", row.reason

@@ -234,12 +234,22 @@ def test_defaults_are_those_of_the_study() -> None:
 
 
 @pytest.mark.parametrize(
-    ("epochs", "saved"), [(2.0, (0.5, 1.0, 1.5, 2.0)), (0.25, (0.25,)), (5.0, (0.5, 1.0, 1.5, 2.0, 4.0))]
+    ("epochs", "saved"), [(2.0, (0.5, 1.0, 1.5, 2.0)), (0.25, (0.25,)), (5.0, (0.5, 1.0, 1.5, 2.0, 4.0, 5.0))]
 )
 def test_checkpoints_lie_within_the_training(recipe: Recipe, epochs: float, saved: tuple[float, ...]) -> None:
     document = recipe()
     document.arms["warm"].sft.training.epochs = epochs
     assert _sft(document).training.checkpoint_epochs == saved
+
+
+def test_the_end_of_the_training_is_a_checkpoint_that_may_be_chosen(recipe: Recipe) -> None:
+    document = recipe(checkpoint=evaluation_pb2.CheckpointChoice(epoch=3))
+    for arm in document.arms.values():
+        if arm.HasField("sft"):
+            arm.sft.training.epochs = 3
+            arm.sft.training.checkpoint_epochs[:] = [1]
+    assert _sft(document).training.checkpoint_epochs == (1, 3)
+    assert not violations(spec_from_proto(document))
 
 
 def test_what_decides_the_arms_decides_the_document(recipe: Recipe) -> None:
