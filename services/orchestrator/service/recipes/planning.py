@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -85,7 +84,7 @@ async def _group(world: World, group: Group, items: Sequence[Item]) -> GroupPlan
         prompt_tokens=prompt,
         completion_tokens=completion,
         cost=choice.prices.cost(prompt, completion) if choice.prices else None,
-        steps=math.ceil(math.ceil((len(training) + corrections) / common.training.batch_size) * common.training.epochs),
+        steps=common.training.steps(len(training) + corrections),
         validation_replies=len(prompts) * (len(epochs) + 1) if group.measured else 0,
         notes=tuple(notes),
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from services.trainer.backends.provider.api import Api
 from services.trainer.domain.conversations import bad, read
 from services.trainer.domain.job import Job, Progress, Saved
 from services.trainer.domain.preflight import Preflight
+from services.trainer.domain.schedule import plan
 from services.trainer.domain.spec import Provider, TrainingSpec
 from services.trainer.ports import Done, Kept, Noted, Report, Started, Stepped
 
@@ -45,11 +45,11 @@ class ProviderExecutor:
         """See the port: the data and the way to the provider; tokens and memory are the provider's affair."""
         await self._api(spec)
         conversations = await asyncio.to_thread(_count, spec.dataset)
-        per_epoch = math.ceil(conversations / spec.training.batch_size)
+        shape = plan(spec.training, conversations)
         return Preflight(
             conversations=conversations,
-            steps=int(spec.training.epochs) * per_epoch,
-            steps_per_epoch=per_epoch,
+            steps=shape.steps,
+            steps_per_epoch=shape.steps_per_epoch,
             device=_provider(spec).base_url,
             template="provider",
             warnings=(
