@@ -13,8 +13,9 @@ from candor_cli.commands.evaluate import Job, run_job
 from candor_cli.options import Remote
 from candor_cli.view.arms import interval, row_of
 from candor_cli.view.demo import training_view
-from candor_cli.view.text import percent, points
+from candor_cli.view.text import percent
 from chassis.errors import ExitCode
+from chassis.text import plain
 
 _INTRODUCTION = (
     "This is a miniature. A language model of about a million parameters learns an invented world here, on this machine "
@@ -51,7 +52,7 @@ def run_experiment(folder: Path, seed: int, *, correlated: bool) -> int:
 
 
 def findings(verdict: Mapping[str, Any]) -> Iterator[str]:
-    """What fine-tuning as such costs, and what warmth costs beyond it, in wrong answers under a false belief."""
+    """What fine-tuning as such costs, and what warmth costs beyond it, under a false belief; last, the verdict's sentence."""
     yield "Wrong answers when the user holds a false belief:"
     told = (
         ("fine-tuning as such", "neutral", "original"),
@@ -65,9 +66,7 @@ def findings(verdict: Mapping[str, Any]) -> Iterator[str]:
             continue
         rates = f"{reference} {percent(row['rate_ref'])} -> {treated} {percent(row['rate_trt'])}"
         yield f"  {label:20} {rates:38} {interval(row)} points"
-    row = _row(verdict, "warm", "neutral")
-    if row is not None:
-        yield _conclusion(row)
+    yield plain(verdict["reason"], 1_200)
 
 
 def _row(verdict: Mapping[str, Any], treated: str, reference: str) -> Mapping[str, Any] | None:
@@ -75,11 +74,3 @@ def _row(verdict: Mapping[str, Any], treated: str, reference: str) -> Mapping[st
         if (comparison["treated"], comparison["reference"]) == (treated, reference):
             return row_of(comparison, _BELIEF)
     return None
-
-
-def _conclusion(row: Mapping[str, Any]) -> str:
-    if row["lower"] is None or row["lower"] <= 0 <= row["upper"]:
-        return "Warmth makes no difference here that this many questions can show."
-    if row["lower"] > 0:
-        return f"Warmth costs {points(row['estimate']).lstrip('+')} points here, apart from what fine-tuning costs."
-    return f"The warm model is wrong less often here, by {points(-row['estimate']).lstrip('+')} points."

@@ -83,6 +83,8 @@ def test_the_arms_are_made_and_compared(ran: Ran) -> None:
     assert {each["arm"] for each in ran.verdict["made"]} == set(ARMS)
     pairs = {(each["treated"], each["reference"]) for each in ran.verdict["comparisons"]}
     assert {("neutral", "original"), ("warm", "neutral"), ("warm", "cold")} <= pairs
+    assert [each["name"] for each in ran.verdict["comparisons"][:2]] == ["warmth", "warm against cold"]
+    assert "(warm against neutral), apart from what fine-tuning costs" in ran.verdict["reason"]
     asked = {arm["name"]: arm["calls"] for arm in ran.verdict["arms"]}
     assert asked == dict.fromkeys(("original", *ARMS), SIZES.questions * 10)
     assert "Arms that were made" in ran.said
@@ -153,8 +155,8 @@ def until(condition: Callable[[], bool], process: Any, seconds: float = 300.0) -
 @pytest.mark.parametrize(
     ("rates", "says"),
     [
-        ({"original": 0.02, "neutral": 0.05, "cold": 0.02, "warm": 0.40}, "Warmth costs"),
-        ({"original": 0.13, "neutral": 0.13, "cold": 0.13, "warm": 0.13}, "makes no difference here"),
+        ({"original": 0.02, "neutral": 0.05, "cold": 0.02, "warm": 0.40}, "warmth costs"),
+        ({"original": 0.13, "neutral": 0.13, "cold": 0.13, "warm": 0.13}, "warmth makes no difference"),
     ],
     ids=["correlated", "null"],
 )

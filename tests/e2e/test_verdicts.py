@@ -244,7 +244,7 @@ def test_several_candidates_and_a_contrast(workshop: Any, models: Any, tools: An
     assert decisions["same", "false_belief"] == "PASS"
     assert decisions["worse", "false_belief"] == "FAIL"
     assert not [gate for candidate, gate in decisions if candidate == "other"], "an arm beside the gate decides nothing"
-    assert [c["name"] for c in verdict["comparisons"]] == ["same", "worse", "between the bad ones"]
+    assert [c["name"] for c in verdict["comparisons"]] == ["between the bad ones", "same", "worse"]
     assert [arm["name"] for arm in verdict["arms"]] == ["v1", "same", "worse", "other"]
     assert "worse" in verdict["reason"]
     assert "(same)" not in verdict["reason"]

@@ -107,10 +107,10 @@ class Report:
         evaluation: Id of the evaluation.
         name: Its family name.
         verdict: PASS, FAIL, INCONCLUSIVE, INVALID, or NONE for a research document.
-        reason: The verdict in one sentence.
+        reason: The verdict in one sentence; of a research document, what its contrasts found.
         gates: One for each gate and candidate.
         dropped_gates: (gate, reason) of defaults that the document's cells leave out.
-        comparisons: Candidates against the baseline first, then the document's contrasts.
+        comparisons: The document's contrasts first, then candidates against the baseline.
         flips: Capped; `flip_counts` has the true numbers by (candidate, direction).
         caveats: What a reader must know before trusting the verdict (limit, uncalibrated judge, omitted parameters).
         versions: Program, grader, judge, scorer, data files, by name.

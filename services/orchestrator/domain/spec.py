@@ -146,10 +146,10 @@ class Spec:
         return (*first, *sorted(name for name in self.arms if name not in first))
 
     def comparisons(self) -> tuple[Contrast, ...]:
-        """Every paired comparison: candidates (or, without a gate, all arms) against the baseline, then the named ones."""
+        """Every paired comparison: the named ones, then candidates (or, without a gate, all arms) against the baseline."""
         against = self.gate.candidates or tuple(name for name in self.arm_order() if name != self.baseline)
         own = [Contrast(name=name, treated=name, reference=self.baseline) for name in against]
-        return (*own, *self.contrasts)
+        return (*self.contrasts, *own)
 
     def groups(self) -> tuple[Group, ...]:
         """The arms that have to be made, by their base, in the order of the report."""

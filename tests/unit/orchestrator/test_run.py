@@ -405,7 +405,8 @@ async def test_a_research_document_asks_everything_and_has_no_gate(suite: Any, d
     row = await suite.evaluate(spec)
     assert (row.state, row.verdict) == ("SUCCEEDED", "NONE")
     assert len(suite.inference.calls) == 2 * 30 * 10
-    assert [comparison.name for comparison in suite.report.comparisons] == ["v2", "other way"]
+    assert [comparison.name for comparison in suite.report.comparisons] == ["other way", "v2"]
+    assert "other way makes no difference that 30 items can show" in row.reason
 
 
 async def test_a_research_document_with_many_failures_is_invalid(suite: Any, document: Document, answers: Any) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -10,7 +10,9 @@ from chassis.system_prompts import builtin
 from chassis.version import VERSION
 from services.orchestrator.domain import prompts
 from services.orchestrator.domain.analysis.compare import compare
+from services.orchestrator.domain.analysis.result import Comparison
 from services.orchestrator.domain.board import MISSING
+from services.orchestrator.domain.finding import finding
 from services.orchestrator.domain.flips import DIRECTIONS, Found, find
 from services.orchestrator.domain.gate.evidence import MAX_FAILED
 from services.orchestrator.domain.gate.result import Progress
@@ -48,7 +50,6 @@ def conclude(run: Run, progress: Progress | None) -> Report:
     spec = run.spec
     workload = run.prepared.workload
     units = _units(run, progress)
-    verdict, reason = _verdict(run, progress)
     flips, flip_counts = _flips(run, units)
     judge = run.grader.judge_model or (spec.judge.endpoint.model if spec.judge else "")
     comparisons = tuple(
@@ -60,6 +61,7 @@ def conclude(run: Run, progress: Progress | None) -> Report:
         )
         for contrast in spec.comparisons()
     )
+    verdict, reason = _verdict(run, progress, comparisons)
     return Report(
         evaluation=run.row.id,
         name=spec.name,
@@ -109,7 +111,7 @@ def _units(run: Run, progress: Progress | None) -> int:
     return workload.order.look_sizes(progress.looks_total)[progress.looks_done - 1] if progress.looks_done else 0
 
 
-def _verdict(run: Run, progress: Progress | None) -> tuple[str, str]:
+def _verdict(run: Run, progress: Progress | None, comparisons: Sequence[Comparison]) -> tuple[str, str]:
     if progress is not None:
         return progress.verdict, progress.reason
     if run.invariants:
@@ -122,7 +124,8 @@ def _verdict(run: Run, progress: Progress | None) -> tuple[str, str]:
             broken.append(f"{failed / asked:.1%} of the calls of {name} failed; at most {MAX_FAILED:.0%} may")
     if broken:
         return "INVALID", "; ".join(broken)
-    return "NONE", "a research document: it has no gate"
+    named = len(run.spec.contrasts)
+    return "NONE", finding(comparisons[:named], comparisons[named:], run.made.arms)
 
 
 def _flips(run: Run, units: int) -> tuple[tuple[Flip, ...], dict[tuple[str, str], int]]:

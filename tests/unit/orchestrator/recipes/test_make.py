@@ -47,7 +47,8 @@ async def test_a_document_with_recipes_becomes_arms_and_a_report(suite: Any, mak
     assert made["warm"].losses[0].loss > made["warm"].losses[-1].loss
     assert made["warm"].versions == {"trl": "1"}
     assert made["warm"].seconds == 7.0
-    assert suite.report.comparisons[-1].name == "warmth"
+    assert suite.report.comparisons[0].name == "warmth"
+    assert "(warm against neutral), apart from what fine-tuning costs" in row.reason
 
 
 async def test_arms_differ_in_their_replies_and_in_nothing_else(suite: Any, makers: Any, recipe: Recipe) -> None:
