@@ -1,4 +1,4 @@
-"""Text of others made fit for our messages: one line, no control characters, no secrets, cut."""
+"""Text of others made fit for our messages: one line, no control characters, no secrets, cut. How long something took."""
 
 from __future__ import annotations
 
@@ -24,3 +24,11 @@ def without_secrets(text: str, *known: str) -> str:
         if secret:
             text = text.replace(secret, "[secret]")
     return _SECRETS.sub("[secret]", text)
+
+
+def duration(seconds: float) -> str:
+    """`1 h 05 min`, `3 min 20 s`, `12 s`."""
+    whole = max(0, round(seconds))
+    if whole >= 3600:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{whole // 60} min {whole % 60:02d} s" if whole >= 60 else f"{whole} s"

@@ -9,8 +9,8 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from candor_cli.view.text import duration, percent, points
-from chassis.text import plain
+from candor_cli.view.text import percent, points
+from chassis.text import duration, plain
 
 _BELIEFS = (("no_belief", "no belief"), ("false_belief", "false belief"))
 

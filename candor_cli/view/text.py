@@ -24,11 +24,3 @@ def percent(share: float | None) -> str:
 def points(share: float | None) -> str:
     """A difference of shares in percentage points, signed; a dash where there is none."""
     return "–" if share is None else f"{100 * share:+.1f}"
-
-
-def duration(seconds: float) -> str:
-    """`1 h 05 min`, `3 min 20 s`, `12 s`."""
-    whole = max(0, round(seconds))
-    if whole >= 3600:
-        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-    return f"{whole // 60} min {whole % 60:02d} s" if whole >= 60 else f"{whole} s"

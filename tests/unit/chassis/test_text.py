@@ -1,6 +1,6 @@
 """Text of others in our messages."""
 
-from chassis.text import plain, without_secrets
+from chassis.text import duration, plain, without_secrets
 
 
 def test_it_becomes_one_printable_line() -> None:
@@ -16,3 +16,7 @@ def test_secrets_go() -> None:
     assert without_secrets("key hunter2 sk-abcdef123456 hf_abcdefgh", "hunter2", "") == "key [secret] [secret] [secret]"
     assert without_secrets("Authorization: Bearer eyJhbGciOi.x.y") == "Authorization: [secret]"
     assert without_secrets("task-oriented desk-bound") == "task-oriented desk-bound"
+
+
+def test_how_long_it_took_reads_well() -> None:
+    assert [duration(s) for s in (3, 75, 3700)] == ["3 s", "1 min 15 s", "1 h 01 min"]

@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from candor_cli import main
-from candor_cli.view.text import duration, percent, points, printable
+from candor_cli.view.text import percent, points, printable
 from chassis.errors import CandorError, ExitCode, Reason
 
 
@@ -58,5 +58,4 @@ def test_messages_cannot_move_the_cursor(capsys: pytest.CaptureFixture[str], mon
 def test_numbers_read_well() -> None:
     assert (percent(None), percent(0.1234)) == ("–", "12.3 %")
     assert (points(None), points(-0.05)) == ("–", "-5.0")
-    assert [duration(s) for s in (3, 75, 3700)] == ["3 s", "1 min 15 s", "1 h 01 min"]
     assert printable("a\x07b\n  c") == "a b\n  c"

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from chassis.text import duration
 from services.orchestrator.backends.report.made import made_view
 from services.orchestrator.backends.report.plots import forest, gate_bars, warmth_scatter
 from services.orchestrator.domain.analysis.result import ALL, FALSE_BELIEF, NO_BELIEF, OVERALL, Comparison, Row
@@ -148,7 +149,7 @@ def template(name: str) -> Any:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(pct=_percent, pts=_points, num=_number)
+    environment.filters.update(pct=_percent, pts=_points, num=_number, time=duration)
     return environment.get_template(name)
 
 

@@ -114,8 +114,9 @@ def warmth_scatter(report: Report) -> Markup:
 
 
 def _error_rates(report: Report) -> dict[str, float]:
+    """Of each arm, over the pairs with the baseline where there are some."""
     rates: dict[str, float] = {}
-    for comparison in report.comparisons:
+    for comparison in sorted(report.comparisons, key=lambda each: each.reference != report.baseline):
         row = comparison.row(OVERALL, ALL, ALL)
         if row is not None:
             rates.setdefault(comparison.reference, row.rate_ref)
@@ -146,10 +147,11 @@ def _tone(lower: float | None, upper: float | None) -> str:
     return "good" if upper is not None and upper < 0 else "open"
 
 
-def svg(parts: Sequence[str], height: float, caption: str) -> Markup:
-    """A plot of these parts, 720 wide."""
+def svg(parts: Sequence[str], height: float, caption: str, width: float = _WIDTH) -> Markup:
+    """A plot of these parts; one of less than the usual width fits a phone as a whole."""
     label = escape(caption, quote=True)
     body = "".join(parts)
+    narrow = ' class="narrow"' if width < _WIDTH else ""
     return Markup(  # noqa: S704 - every text inside went through escape
-        f'<svg viewBox="0 0 {_WIDTH} {height}" role="img" aria-label="{label}"><title>{label}</title>{body}</svg>'
+        f'<svg{narrow} viewBox="0 0 {width} {height}" role="img" aria-label="{label}"><title>{label}</title>{body}</svg>'
     )

@@ -86,8 +86,9 @@ def _row(
         rate_trt_lower=trt.lower,
         rate_trt_upper=trt.upper,
         estimate=difference.value,
-        lower=difference.lower,
-        upper=difference.upper,
+        # No difference of shares is larger; the interval of a handful of items does not know.
+        lower=None if difference.lower is None else max(-1.0, difference.lower),
+        upper=None if difference.upper is None else min(1.0, difference.upper),
         standard_error=difference.standard_error,
         worse=both.worse,
         better=both.better,

@@ -68,6 +68,11 @@ class MadeArm:
     seconds: float = 0.0
     versions: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def taken(self) -> Saved | None:
+        """The adapter of `epoch`, which falls on the nearest whole step."""
+        return min(self.checkpoints, key=lambda saved: abs(saved.epoch - self.epoch), default=None)
+
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> MadeArm:
         """The inverse of `dataclasses.asdict`, through JSON."""

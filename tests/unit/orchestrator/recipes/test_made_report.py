@@ -3,7 +3,7 @@
 import itertools
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html.parser import HTMLParser
 from typing import Any
 
@@ -11,9 +11,9 @@ import pytest
 from candor.orchestrator.v1 import evaluation_pb2
 
 from services.orchestrator.backends.report.html import render_html
-from services.orchestrator.backends.report.made import choice_curve, loss_curves
+from services.orchestrator.backends.report.made import choice_curve, loss_curves, made_view
 from services.orchestrator.domain.making.choice import Point
-from services.orchestrator.domain.making.made import Loss, Made, MadeArm
+from services.orchestrator.domain.making.made import Loss, Made, MadeArm, Saved
 from services.orchestrator.domain.verdict_json import verdict_json
 
 Recipe = Callable[..., evaluation_pb2.EvaluationSpec]
@@ -68,6 +68,25 @@ async def test_the_page_shows_curves_tables_and_samples(report: Any) -> None:
     assert "checkpoint-6" in text
     for arm in report.made:
         assert arm.card["digest"] in text
+
+
+async def test_the_page_tells_which_adapters_were_taken_and_where_they_lie(report: Any) -> None:
+    page = render_html(report)
+    for arm in report.made:
+        assert arm.taken is not None
+        assert arm.taken.epoch == arm.epoch
+    rows = re.findall(r"<tr>(?:(?!</tr>).)*taken</b>.*?</tr>", page)
+    assert len(rows) == len(report.made)
+    assert all("1.5" in row and "checkpoint-6" in row for row in rows)
+    folders = re.findall(r"<small>in (.*?)</small>", page)
+    assert [f"{folder}/checkpoint-6" for folder in folders] == [arm.taken.path for arm in report.made]
+
+
+@pytest.mark.parametrize("paths", [("ft:model:a", "ft:model:b"), ("/x/one/final", "/x/two/final")])
+def test_adapters_that_share_no_folder_have_their_whole_name(paths: Sequence[str]) -> None:
+    saved = tuple(Saved(float(epoch), epoch, "sha256:0", path) for epoch, path in enumerate(paths, 1))
+    (found,) = made_view([MadeArm(arm="warm", base="b", style="warm", checkpoints=saved)])
+    assert found["checkpoints"][0][1:] == ("", list(paths))
 
 
 async def test_text_of_conversations_is_never_markup(report: Any) -> None:
