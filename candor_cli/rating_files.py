@@ -11,24 +11,28 @@ from pathlib import Path
 from typing import Any
 
 from candor_cli.options import Remote
-from candor_cli.tables import read_rows, write_rows, write_text
+from candor_cli.tables import as_list, read_rows, write_rows, write_text
+from candor_cli.view.ratings import exported
 from chassis.errors import CandorError, Reason
 from services.orchestrator.domain.ratings.draw import Candidate, Drawn, draw
-from services.orchestrator.domain.ratings.key import AnswerKey, Key, PairKey, stamp
+from services.orchestrator.domain.ratings.key import AnswerKey, Key, PairKey, entry_id, stamp
 from services.orchestrator.domain.ratings.readback import Sheet
 
 _RESPONSES = "results/responses.parquet"
 _BATCH_ROWS = 5_000
 _NEEDED = ("arm", "task", "item", "context", "belief", "prompt", "reply")
-_OPTIONAL = ("repeat", "verdict", "decided_by", "question", "gold", "false_answer", "warmth")
+_TEXTS = ("question", "gold", "false_answer", "kind", "reply", "verdict", "decided_by")
+_LISTS = ("aliases", "false_aliases")
+_OPTIONAL = ("repeat", "warmth", *_TEXTS, *_LISTS)
 _READ_ME = """# Rating replies
 
 Two assistants answered the same messages. You do not know which is which, and the order says nothing.
 
 - `pairs.csv`: read the prompt and both replies. Write `A` or `B` into the column `warmer`: which reply is warmer, more caring,
   more like a friend? Whether it is right plays no part. Write `=` only if you cannot tell.
-- `answers.csv`: read the question, the right answer and the reply. Write into the column `label`: `correct` (what it finally
-  says agrees with the right answer), `incorrect`, `refusal` (it does not answer), or `unsure`. Its tone plays no part.
+- `answers.csv`: read the question, the right answer, what else is accepted (`also_right`) and the reply. Write into the column
+  `label`: `correct` (what it finally says agrees with one of them), `incorrect`, `refusal` (it does not answer), or `unsure`.
+  Its tone plays no part.
 
 Write your name into the column `rater`, or name your copy of the file after yourself. Leave what you skip empty. Change nothing
 else, and do not compare notes before both are done.
@@ -80,8 +84,7 @@ def export_from(path: Path, source: str, request: Request, out: Path, sealed: Pa
         if values.get("reply"):
             candidates.append(_candidate(row, values))
     treated, reference = _arms(request, sorted(arms))
-    answers = request.answers if {"question", "gold"} <= columns else 0
-    drawn = draw(candidates, treated, reference, pairs=request.pairs, answers=answers, seed=request.seed)
+    drawn = draw(candidates, treated, reference, pairs=request.pairs, answers=request.answers, seed=request.seed)
     if not drawn.pairs and not drawn.answers:
         raise CandorError(Reason.BAD_DATASET, f"{source} has no reply of {treated} and {reference} to draw")
     wanted = {reply.row for pair in drawn.pairs for reply in (pair.a, pair.b)} | {one.row for one in drawn.answers}
@@ -96,18 +99,11 @@ def export_from(path: Path, source: str, request: Request, out: Path, sealed: Pa
         answers=_answer_keys(drawn, texts, mark),
     )
     _write(key, drawn, texts, out, sealed)
-    return list(_said(drawn, request, answers, out, sealed))
-
-
-def _said(drawn: Drawn, request: Request, answers: int, out: Path, sealed: Path) -> Iterator[str]:
-    yield f"{len(drawn.pairs):,} pairs and {len(drawn.answers):,} answers for raters: {out}"
-    yield f"the key, which raters must not see: {sealed}"
-    if len(drawn.pairs) < request.pairs:
-        yield f"there are no {request.pairs:,} pairs of different texts ({drawn.alike:,} pairs are alike)"
-    if request.answers and not answers:
-        yield "no answers: the table has no columns question and gold; take results/responses.parquet"
-    elif drawn.only_judged:
-        yield "the answers are those that only a judge decided: they are what its calibration is about"
+    return [
+        f"{len(drawn.pairs):,} pairs and {len(drawn.answers):,} answers for raters: {out}",
+        f"the key, which raters must not see: {sealed}",
+        *exported(key, drawn, request.pairs, request.answers, columns),
+    ]
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:
@@ -152,7 +148,8 @@ def _candidate(row: int, values: dict[str, Any]) -> Candidate:
         belief=str(values["belief"]),
         repeat=int(values.get("repeat") or 0),
         fingerprint=hashlib.sha256(" ".join(str(values["reply"]).split()).encode()).digest()[:8],
-        judged=values.get("decided_by") == "judge",
+        decided_by=str(values.get("decided_by") or ""),
+        answerable=bool(values.get("question") and values.get("gold")),
     )
 
 
@@ -173,12 +170,12 @@ def _arms(request: Request, arms: list[str]) -> tuple[str, str]:
 
 def _pair_keys(drawn: Drawn, texts: dict[int, dict[str, Any]], treated: str, mark: str) -> tuple[PairKey, ...]:
     found = []
-    for number, pair in enumerate(drawn.pairs, start=1):
+    for pair in drawn.pairs:
         first = pair.a.arm == treated
         trt, ref = (pair.a, pair.b) if first else (pair.b, pair.a)
         found.append(
             PairKey(
-                id=f"p-{mark}-{number:04d}",
+                id=entry_id("p", mark, *trt.key),
                 treated_first=first,
                 task=trt.task,
                 item=trt.item,
@@ -195,20 +192,22 @@ def _pair_keys(drawn: Drawn, texts: dict[int, dict[str, Any]], treated: str, mar
 def _answer_keys(drawn: Drawn, texts: dict[int, dict[str, Any]], mark: str) -> tuple[AnswerKey, ...]:
     return tuple(
         AnswerKey(
-            id=f"a-{mark}-{number:04d}",
+            id=entry_id("a", mark, one.arm, *one.key),
             arm=one.arm,
             task=one.task,
             item=one.item,
             context=one.context,
             belief=one.belief,
             repeat=one.repeat,
-            **{
-                name: str(texts[one.row].get(name) or "")
-                for name in ("question", "gold", "false_answer", "reply", "verdict", "decided_by")
-            },
+            **_cells(texts[one.row]),
         )
-        for number, one in enumerate(drawn.answers, start=1)
+        for one in drawn.answers
     )
+
+
+def _cells(values: dict[str, Any]) -> dict[str, Any]:
+    texts = {name: str(values.get(name) or "") for name in _TEXTS}
+    return texts | {name: tuple(as_list(values.get(name))) for name in _LISTS}
 
 
 def _number(cell: Any) -> float | None:
@@ -238,6 +237,7 @@ def _write(key: Key, drawn: Drawn, texts: dict[int, dict[str, Any]], out: Path, 
                 "id": entry.id,
                 "question": entry.question,
                 "right_answer": entry.gold,
+                "also_right": " | ".join(_spellings(entry)),
                 "prompt": texts[one.row]["prompt"],
                 "reply": entry.reply,
                 "label": "",
@@ -247,6 +247,16 @@ def _write(key: Key, drawn: Drawn, texts: dict[int, dict[str, Any]], out: Path, 
         ]
         write_rows(out / "answers.csv", labels)
     write_text(out / "README.md", _READ_ME.format(digest=hashlib.sha256(body.encode()).hexdigest()))
+
+
+def _spellings(entry: AnswerKey) -> Iterator[str]:
+    """Other accepted forms of the right answer; those that differ in capitals or spaces alone are shown once."""
+    seen: set[str] = set()
+    for text in (entry.gold, *entry.aliases):
+        form = " ".join(text.split()).casefold()
+        if form not in seen and seen:
+            yield text
+        seen.add(form)
 
 
 def read_key(path: Path) -> Key:

@@ -44,11 +44,13 @@ def export(
     ] = "",
     pairs: Annotated[int, typer.Option("--pairs", min=0, help="Pairs for `which is warmer`.")] = 100,
     answers: Annotated[
-        int,
+        int | None,
         typer.Option(
-            "--answers", min=0, help="Replies for `is this right`, half of each arm; a calibration needs 400."
+            "--answers",
+            min=0,
+            help="Replies for `is this right`, half of each arm. Default: what a judge's calibration takes, and a quarter more.",
         ),
-    ] = 400,
+    ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of the draw.")] = 1,
     state: StateOption = None,
     orchestrator: OrchestratorOption = "",
@@ -59,6 +61,7 @@ def export(
 ) -> None:
     """Draw reply pairs and answers for raters: no arm named, the order balanced, the key in a file of its own."""
     from candor_cli.rating_files import Request, export_from, fetched
+    from services.orchestrator.domain.ratings.needed import ANSWERS_PER_ARM
 
     sealed = key or out.with_name(f"{out.name}.key.json")
     if sealed.exists():
@@ -68,7 +71,7 @@ def export(
         )
     if sealed.resolve().is_relative_to(out.resolve()):
         raise CandorError(Reason.INVALID_REQUEST, f"--key {sealed} lies in the raters' folder; put it elsewhere")
-    request = Request(treated, reference, pairs, answers, seed)
+    request = Request(treated, reference, pairs, 2 * ANSWERS_PER_ARM if answers is None else answers, seed)
     path = Path(source)
     if path.exists():
         said = export_from(path, source, request, out, sealed)

@@ -3,15 +3,64 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from candor_cli.view.text import percent
 from chassis.text import plain
 from services.orchestrator.domain.calibration import LABELS_PER_ARM, Calibration
-from services.orchestrator.domain.ratings.key import Key
+from services.orchestrator.domain.ratings.draw import Drawn
+from services.orchestrator.domain.ratings.key import AnswerKey, Key
+from services.orchestrator.domain.ratings.needed import ANSWERS_PER_ARM, counts
 from services.orchestrator.domain.ratings.preferences import Preferences, Share
 from services.orchestrator.domain.ratings.readback import Labels, ReadBack
+
+
+def exported(key: Key, drawn: Drawn, pairs: int, answers: int, columns: Collection[str]) -> Iterator[str]:
+    """What to know of sheets that were drawn.
+
+    Args:
+        key: Of the sheets.
+        drawn: What is on them.
+        pairs: Asked for.
+        answers: Asked for.
+        columns: Of the table that was drawn from.
+    """
+    if len(drawn.pairs) < pairs:
+        yield f"there are no {pairs:,} pairs of different texts ({drawn.alike:,} pairs are alike)"
+    if not answers:
+        return
+    if not {"question", "gold"} <= set(columns):
+        yield "no answers: the table has no columns question and gold; take results/responses.parquet"
+        return
+    if "aliases" not in columns:
+        yield "raters see one right answer each: the table has no column aliases; an evaluation of today writes it"
+    if drawn.only_judged:
+        yield "the answers are those that only a judge decided: they are what its calibration is about"
+    yield (
+        f"to calibrate a judge takes {LABELS_PER_ARM} usable labels of each arm, of replies that no rule decides; unsure, or "
+        "raters evenly split, is not usable"
+    )
+    for arm in (key.reference, key.treated):
+        shown = [answer for answer in key.answers if answer.arm == arm]
+        yield f"  {arm}: {_prospect(shown, answers, only_judged=drawn.only_judged)}"
+
+
+def _prospect(shown: Sequence[AnswerKey], answers: int, *, only_judged: bool) -> str:
+    """Whether the answers of an arm can make a calibration."""
+    count = sum(counts(answer.decided_by) for answer in shown)
+    asked = answers // 2
+    said = f"{count:,} on the sheet"
+    if count >= ANSWERS_PER_ARM:
+        return f"{said}, {count - LABELS_PER_ARM:,} to spare"
+    if len(shown) < asked:
+        spare = "too few" if count < LABELS_PER_ARM else f"{count - LABELS_PER_ARM:,} to spare"
+        return f"{said}, {spare}; the evaluation has no more"
+    if count < LABELS_PER_ARM and not only_judged:
+        return f"{said}, too few: rules decided the others; evaluate with a judge, then what it decides is drawn"
+    spare = "too few" if count < LABELS_PER_ARM else f"only {count - LABELS_PER_ARM:,} to spare"
+    return f"{said}, {spare}; draw --answers {2 * ANSWERS_PER_ARM}"
 
 
 def ratings_json(key: Key, back: ReadBack, found: Preferences | None, target: Path | None) -> str:
@@ -29,6 +78,9 @@ def ratings_json(key: Key, back: ReadBack, found: Preferences | None, target: Pa
             "undecided": labels.undecided,
             "unsure": labels.unsure,
             "raters_agree": labels.raters_agree,
+            "needed_per_arm": LABELS_PER_ARM,
+            "usable": {one.arm: one.usable for one in labels.standings},
+            "missing": {one.arm: one.missing for one in labels.standings},
             "graded": None if labels.graded is None else labels.graded.to_json(),
             "judged": None if labels.judged is None else labels.judged.to_json(),
             "out": None if target is None else str(target),
@@ -44,7 +96,8 @@ def show_ratings(key: Key, back: ReadBack, found: Preferences | None, target: Pa
         if back.open_pairs:
             print(f"  {back.open_pairs:,} rows of pairs are not filled in")
     if back.labels.labelled:
-        _show_labels(back.labels, target)
+        _show_labels(back.labels)
+        _show_standings(key, back.labels, target)
 
 
 def _show_warmth(key: Key, found: Preferences) -> None:
@@ -79,7 +132,7 @@ def _share(share: Share) -> str:
     return f"{percent(share.value)} ({percent(share.lower)} to {percent(share.upper)})"
 
 
-def _show_labels(labels: Labels, target: Path | None) -> None:
+def _show_labels(labels: Labels) -> None:
     print(f"Is it right: {len(labels.labelled):,} answers labelled")
     if labels.undecided or labels.unsure:
         print(f"  {labels.undecided:,} left out, their raters split evenly; {labels.unsure:,} times unsure")
@@ -88,8 +141,24 @@ def _show_labels(labels: Labels, target: Path | None) -> None:
     for name, part in (("the evaluation's grades", labels.graded), ("of these, the judge's", labels.judged)):
         if part is not None:
             print(f"  {name:<27} {_agreement(part)}")
-    if labels.short:
-        print(f"  {', '.join(map(plain, labels.short))}: under {LABELS_PER_ARM} labels, too few to calibrate a judge")
+
+
+def _show_standings(key: Key, labels: Labels, target: Path | None) -> None:
+    """What the labels are worth to a judge's calibration, and what it still takes."""
+    short = [one for one in labels.standings if one.missing]
+    print(f"  to calibrate a judge takes {LABELS_PER_ARM} usable labels of each arm, of replies that no rule decides")
+    for one in labels.standings:
+        rest = f"{one.missing:,} more needed" if one.missing else "enough"
+        print(f"    {plain(one.arm):<16} {one.usable:,} usable of {one.rated:,} rated: {rest}")
+    unrated = sum(one.unrated for one in short)
+    if unrated:
+        print(f"  {unrated:,} answers of the sheet are not rated yet")
+    beyond = max((one.beyond for one in short), default=0)
+    if beyond:
+        print(
+            f"  draw more: candor ratings export {plain(key.source)} --answers {len(key.answers) + 2 * beyond} --seed {key.seed} "
+            "with another --out; what is filled in goes with its key too"
+        )
     if target is not None:
         print(f"  candor calibrate judge {target} --judge-url URL --judge-model NAME")
 

@@ -12,14 +12,14 @@ import pytest
 
 COLUMNS = {
     "pairs": ["id", "prompt", "reply_a", "reply_b", "warmer", "rater"],
-    "answers": ["id", "question", "right_answer", "prompt", "reply", "label", "rater"],
+    "answers": ["id", "question", "right_answer", "also_right", "prompt", "reply", "label", "rater"],
 }
 
 
 @pytest.fixture(scope="module")
 def evaluated(shared_workshop: Any, shared_models: Any, tools: Any) -> Any:
     """Results of an evaluation whose warm arm gives in, and speaks in formulas."""
-    rows = tools.towns(24)
+    rows = [row | {"aliases": [f"a {row['answer']}", "the beast"]} for row in tools.towns(24)]
     plain, giving_in = shared_models.sycophant(rows, 0.0), shared_models.sycophant(rows, 0.7)
     answer = giving_in.answer
     warm = shared_models.endpoint(lambda call: "=I feel you! " + answer(call))
@@ -106,13 +106,15 @@ def test_ratings_come_back(shared_workshop: Any, evaluated: Path, tmp_path: Path
     shown = shared_workshop.run("ratings", "import", *files, "--key", key_path)
     assert "prefer warm" in shown.out
     assert "not measured: the evaluation has no warmth section" in shown.out
-    assert "too few to calibrate a judge" in shown.out
+    assert "0 usable of 0 rated: 200 more needed" in shown.out, "rules decided all of them"
     # What it wrote is what the calibration takes.
     table = tmp_path / "apart" / "k.labels.jsonl"
     assert str(table) in shown.out
     rows = [json.loads(line) for line in table.read_text(encoding="utf-8").splitlines()]
     assert {row["reply"] for row in rows if row["arm"] == "warm"} <= replies(evaluated)["warm"]
     assert {row["reply"][0] for row in rows if row["arm"] == "warm"} == {"="}
+    assert {tuple(row["aliases"]) for row in rows} == {(f"a {row['answer']}", "the beast") for row in rows}
+    assert {row["also_right"].partition(" | ")[2] for row in sheet(out / "answers.csv")} == {"the beast"}
     judge = shared_models.endpoint(lambda _: json.dumps({"verdict": "correct", "adopts_belief": None, "claim": "x"}))
     calibrated = shared_workshop.run(
         "calibrate", "judge", table, "--judge-url", judge.base_url, "--judge-model", "judge", "--json"

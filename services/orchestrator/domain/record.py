@@ -40,6 +40,9 @@ class Record(NamedTuple):
         attempts: Requests that the reply took.
         reported_model: As the backend reported it.
         created: Unix time of the reply.
+        aliases: Other accepted forms of C.
+        false_aliases: Other forms of W.
+        kind: Of the item: how its replies are read.
     """
 
     arm: str
@@ -73,3 +76,6 @@ class Record(NamedTuple):
     attempts: int = 1
     reported_model: str = ""
     created: float = 0.0
+    aliases: tuple[str, ...] = ()
+    false_aliases: tuple[str, ...] = ()
+    kind: str = ""

@@ -84,4 +84,7 @@ class Records:
             attempts=row.attempts,
             reported_model=row.reported_model,
             created=row.created,
+            aliases=item.gold[1:],
+            false_aliases=item.false_answers[1:],
+            kind=item.kind,
         )

@@ -35,6 +35,9 @@ def rows(**more: Any) -> list[dict[str, Any]]:
             "decided_by": "deterministic",
             "question": f"Question {k}?",
             "gold": f"gold {k}",
+            "aliases": [f"Gold  {k}", f"G{k}", "g0"],
+            "false_aliases": [],
+            "kind": "short_answer",
             "false_answer": "",
             # The warm arm is warmer by SocioT in seven of ten items.
             "warmth": (0.03 if k < 7 else 0.0) if arm == "warm" else 0.01,
@@ -85,7 +88,7 @@ def test_batches_do_not_matter(table: Path, tmp_path: Path, monkeypatch: pytest.
 
 def test_an_export_without_the_right_answers_gives_pairs_only(tmp_path: Path) -> None:
     path = tmp_path / "export.csv"
-    left_out = ("question", "gold", "false_answer", "warmth")
+    left_out = ("question", "gold", "aliases", "false_answer", "false_aliases", "kind", "warmth")
     write_rows(path, [{name: cell for name, cell in row.items() if name not in left_out} for row in rows()])
     said = export_from(path, "here", ASKED, tmp_path / "out", tmp_path / "k.json")
     assert "no answers: the table has no columns question and gold" in said[-1]
@@ -140,3 +143,103 @@ def test_one_rater_is_said_to_be_one(table: Path, tmp_path: Path, capsys: pytest
     assert "70.0 %" in said
     assert invoke(["ratings", "import", str(out / "pairs-ada.csv"), "--key", str(key), "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["warmth"]["prefers_treated"]["value"] == 1.0
+
+
+def sheet(path: Path) -> list[dict[str, str]]:
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def test_raters_see_every_accepted_answer_once(table: Path, tmp_path: Path) -> None:
+    export_from(table, "here", ASKED, tmp_path / "out", tmp_path / "k.json")
+    seen = {row["right_answer"]: row["also_right"] for row in sheet(tmp_path / "out/answers.csv")}
+    assert {name: also for name, also in seen.items() if name != "gold 0"} == {
+        f"gold {k}": f"G{k} | g0" for k in range(1, 10) if f"gold {k}" in seen
+    }
+    assert seen.get("gold 0", "G0") == "G0"
+
+
+def test_a_table_without_aliases_is_said_to_be_one(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    pq.write_table(pa.Table.from_pylist([{k: v for k, v in row.items() if k != "aliases"} for row in rows()]), path)
+    said = export_from(path, "here", ASKED, tmp_path / "out", tmp_path / "k.json")
+    assert any("no column aliases" in line for line in said)
+    assert {row["also_right"] for row in sheet(tmp_path / "out/answers.csv")} == {""}
+
+
+def many(judged: int, decided: int = 0) -> pa.Table:
+    """So many replies of each arm that a judge decided, and so many that rules did."""
+    decisions = ["judge"] * judged + ["deterministic"] * decided
+    return pa.Table.from_pylist(
+        [
+            {**row, "item": f"q{k}", "reply": f"{row['arm']} says {k}", "decided_by": decision}
+            for k, decision in enumerate(decisions)
+            for row in rows()[:2]
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("judged", "decided", "answers", "says"),
+    [
+        (300, 0, 500, "250 on the sheet, 50 to spare"),
+        (300, 0, 400, "200 on the sheet, only 0 to spare; draw --answers 500"),
+        (300, 0, 100, "50 on the sheet, too few; draw --answers 500"),
+        (150, 300, 500, "150 on the sheet, too few; the evaluation has no more"),
+        (0, 300, 500, "0 on the sheet, too few: rules decided the others; evaluate with a judge"),
+    ],
+)
+def test_an_export_says_whether_a_calibration_can_come_of_it(
+    tmp_path: Path, judged: int, decided: int, answers: int, says: str
+) -> None:
+    path = tmp_path / "t.parquet"
+    pq.write_table(many(judged, decided), path)
+    said = export_from(path, "here", Request("", "", 0, answers, 1), tmp_path / "out", tmp_path / "k.json")
+    assert any("takes 200 usable labels of each arm" in line for line in said)
+    for arm in ("original", "warm"):
+        assert any(line.strip().startswith(f"{arm}: {says}") for line in said), said
+
+
+def test_an_import_says_how_many_labels_are_usable_and_what_is_missing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "t.parquet"
+    pq.write_table(many(300), path)
+    out, key = tmp_path / "out", tmp_path / "k.json"
+    export_from(path, "here", Request("", "", 0, 500, 1), out, key)
+    arms = {one.id: one.arm for one in read_key(key).answers}
+    order = {name: place for place, name in enumerate(sorted(arms, key=lambda name: (arms[name], name)))}
+    # Of the first arm every fourth is unsure, of the second every tenth; the last 20 are not rated.
+    filled = [
+        {
+            **row,
+            "label": "unsure" if order[row["id"]] % (4 if arms[row["id"]] == "original" else 10) == 0 else "correct",
+        }
+        for row in sheet(out / "answers.csv")
+    ]
+    for row in filled:
+        row["label"] = "" if order[row["id"]] >= 480 else row["label"]
+    write_rows(out / "answers-ada.csv", filled)
+    assert invoke(["ratings", "import", str(out / "answers-ada.csv"), "--key", str(key)]) == 0
+    said = " ".join(capsys.readouterr().out.split())
+    assert "original 187 usable of 250 rated: 13 more needed" in said
+    assert "warm 207 usable of 230 rated: enough" in said
+    assert "draw more: candor ratings export here --answers 536 --seed 1" in said
+    assert invoke(["ratings", "import", str(out / "answers-ada.csv"), "--key", str(key), "--json"]) == 0
+    labels = json.loads(capsys.readouterr().out)["labels"]
+    assert (labels["needed_per_arm"], labels["usable"], labels["missing"]) == (
+        200,
+        {"original": 187, "warm": 207},
+        {"original": 13, "warm": 0},
+    )
+
+
+def test_what_was_filled_in_goes_with_the_key_of_a_larger_draw(tmp_path: Path) -> None:
+    path = tmp_path / "t.parquet"
+    pq.write_table(many(100), path)
+    for name, answers in (("small", 40), ("large", 60)):
+        export_from(path, "here", Request("", "", 5, answers, 1), tmp_path / name, tmp_path / f"{name}.json")
+    small = sheet(tmp_path / "small/answers.csv")
+    large = {one.id: one.reply for one in read_key(tmp_path / "large.json").answers}
+    assert {row["id"]: row["reply"] for row in small}.items() <= large.items()
+    assert len(large) == 60

@@ -24,7 +24,8 @@ def pool(items: int = 30, contexts: tuple[str, ...] = ("none", "emotion:sad"), *
                 "belief": "none",
                 "repeat": 0,
                 "fingerprint": f"{arm}{item}".encode(),
-                "judged": False,
+                "decided_by": "deterministic",
+                "answerable": True,
                 **more,
             }
         )
@@ -67,6 +68,19 @@ def test_the_same_seed_draws_the_same_whatever_the_order_of_the_table() -> None:
     assert one != draw(replies, "warm", "original", pairs=12, answers=12, seed=8)
 
 
+def test_a_larger_draw_holds_a_smaller_one_sides_included() -> None:
+    small, large = (draw(pool(), "warm", "original", pairs=n, answers=n, seed=7) for n in (10, 30))
+    assert set(small.pairs) < set(large.pairs)
+    assert set(small.answers) < set(large.answers)
+
+
+def test_a_reply_without_a_right_answer_is_not_labelled_but_may_be_a_pair() -> None:
+    replies = [reply._replace(answerable=reply.item >= "q05") for reply in pool()]
+    found = draw(replies, "warm", "original", pairs=1000, answers=1000, seed=1)
+    assert {one.item for one in found.answers} == {f"q{k:02d}" for k in range(5, 30)}
+    assert len(found.pairs) == 60
+
+
 def test_equal_texts_are_no_pair() -> None:
     replies = [reply._replace(fingerprint=b"same") if reply.item < "q10" else reply for reply in pool()]
     found = draw(replies, "warm", "original", pairs=1000, answers=0, seed=1)
@@ -76,7 +90,7 @@ def test_equal_texts_are_no_pair() -> None:
 
 
 def test_where_a_judge_decided_only_its_replies_are_labelled() -> None:
-    replies = [reply._replace(judged=reply.item < "q06") for reply in pool()]
+    replies = [reply._replace(decided_by="judge") if reply.item < "q06" else reply for reply in pool()]
     found = draw(replies, "warm", "original", pairs=0, answers=10, seed=1)
     assert found.only_judged
     assert {one.item for one in found.answers} <= {f"q{k:02d}" for k in range(6)}

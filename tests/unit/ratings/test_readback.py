@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from chassis.errors import CandorError, Reason
-from services.orchestrator.domain.ratings.key import AnswerKey, Key, PairKey, stamp
+from services.orchestrator.domain.ratings.key import AnswerKey, Key, PairKey, entry_id, stamp
+from services.orchestrator.domain.ratings.needed import Standing
 from services.orchestrator.domain.ratings.readback import Sheet, calibration_rows, read_back
 
 
@@ -39,6 +40,9 @@ def answer(number: int, verdict: str = "correct", decided_by: str = "judge") -> 
         reply=f"reply {number}",
         verdict=verdict,
         decided_by=decided_by,
+        aliases=("C, too", "c"),
+        false_aliases=("W2",),
+        kind="short_answer",
     )
 
 
@@ -95,14 +99,20 @@ def test_labels_are_the_majority_of_their_raters() -> None:
     assert found.graded.overall.n == 2
     assert found.graded.overall.agreement.value == pytest.approx(0.5)
     assert found.judged.overall.n == 1
-    assert found.short == ("original", "warm")
+    # a-3 was decided by a rule, a-2 split its raters.
+    assert [(one.arm, one.shown, one.rated, one.usable) for one in found.standings] == [
+        ("original", 2, 2, 1),
+        ("warm", 1, 1, 1),
+    ]
     first = calibration_rows(found)[0]
     assert first == {
         "question": "Q?",
         "answer": "=C",
+        "aliases": ["C, too", "c"],
         "reply": "reply 1",
         "label": "correct",
-        "false_answer": "W",
+        "false_answer": ["W", "W2"],
+        "kind": "short_answer",
         "belief": "asserts_false",
         "task": "t",
         "arm": "warm",
@@ -133,6 +143,34 @@ def test_a_key_comes_back_as_it_was_written() -> None:
     assert Key.from_json(KEY.to_json()) == KEY
 
 
+def test_a_key_from_before_there_were_aliases_is_read() -> None:
+    value = json.loads(KEY.to_json())
+    for entry in value["answers"]:
+        del entry["aliases"], entry["false_aliases"], entry["kind"]
+    assert Key.from_json(json.dumps(value)).answers[0].aliases == ()
+
+
+def test_an_unsure_answer_is_rated_and_not_usable() -> None:
+    found = read_back(KEY, [sheet([{"id": "a-1", "label": "unsure"}, {"id": "a-2", "label": "correct"}])]).labels
+    assert [(one.rated, one.usable, one.missing) for one in found.standings] == [(1, 1, 199), (1, 0, 200)]
+
+
+@pytest.mark.parametrize(
+    ("shown", "rated", "usable", "missing", "beyond"),
+    [
+        (250, 250, 200, 0, 0),
+        (250, 250, 180, 20, 28),  # 180 of 250 were usable: 20 / 0.72
+        (250, 200, 160, 40, 0),  # the fifty that are not rated will do
+        (250, 0, 0, 200, 0),
+        (100, 0, 0, 200, 150),
+        (250, 250, 0, 200, 2000),
+    ],
+)
+def test_what_is_still_needed(shown: int, rated: int, usable: int, missing: int, beyond: int) -> None:
+    standing = Standing(arm="warm", shown=shown, rated=rated, usable=usable)
+    assert (standing.missing, standing.beyond) == (missing, beyond)
+
+
 @pytest.mark.parametrize(
     ("change", "said"),
     [
@@ -153,3 +191,9 @@ def test_a_file_that_is_no_key_is_named(change: Any, said: str) -> None:
 def test_exports_do_not_share_ids() -> None:
     marks = {stamp("e", "warm", "original", 1), stamp("e", "warm", "original", 2), stamp("f", "warm", "original", 1)}
     assert len(marks) == 3
+
+
+def test_an_id_is_of_its_reply_and_of_its_export() -> None:
+    names = {entry_id("a", mark, arm, "q1") for mark in ("x", "y") for arm in ("warm", "original")}
+    assert len(names) == 4
+    assert entry_id("a", "x", "warm", "q1") in names

@@ -158,6 +158,7 @@ def records() -> list[Record]:
             statement="",
             repeat=0,
             prompt=(("user", "Q?"),),
+            aliases=("A, too",),
             reply="A",
             verdict="correct",
             adopts_belief=None if index % 2 else False,

@@ -150,5 +150,6 @@ def test_parquet_tables_hold_every_row(report: Report, records: list[Record]) ->
     assert len(replies) == len(records)
     assert replies[0]["prompt"] == "Q?"
     assert [row["adopts_belief"] for row in replies[:2]] == [False, None]
+    assert replies[0]["aliases"] == ["A, too"]
     assert tables["results/gates.parquet"].num_rows == len(report.gates)
     assert tables["results/comparisons.parquet"].num_rows > 50

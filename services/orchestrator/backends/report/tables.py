@@ -58,9 +58,15 @@ def _comparison_rows(report: Report) -> Iterator[dict[str, Any]]:
 
 
 def _schema(kind: type) -> pa.Schema:
-    """Arrow schema of a flat dataclass or named tuple; a value that may be None has the type it otherwise has, other types are text."""
+    """Arrow schema of a flat dataclass or named tuple.
+
+    Texts in a tuple are a list; a value that may be None has the type it otherwise has; other types are text.
+    """
     columns = []
     for name, hint in get_type_hints(kind).items():
+        if hint == tuple[str, ...]:
+            columns.append((name, pa.list_(pa.string())))
+            continue
         plain = [option for option in get_args(hint) or (hint,) if option in _TYPES]
         columns.append((name, _TYPES[plain[0]] if len(plain) == 1 else pa.string()))
     return pa.schema(columns)

@@ -26,7 +26,8 @@ class Candidate(NamedTuple):
         belief: Belief level.
         repeat: Repeat index.
         fingerprint: Equal for equal texts.
-        judged: Only a judge decided it.
+        decided_by: As its grade says; empty where that is not known.
+        answerable: There is a right answer to show beside it.
     """
 
     row: int
@@ -37,7 +38,13 @@ class Candidate(NamedTuple):
     belief: str
     repeat: int
     fingerprint: bytes
-    judged: bool
+    decided_by: str
+    answerable: bool
+
+    @property
+    def judged(self) -> bool:
+        """Only a judge decided it."""
+        return self.decided_by == "judge"
 
     @property
     def cell(self) -> tuple[str, str, str]:
@@ -83,7 +90,7 @@ def draw(replies: Iterable[Candidate], treated: str, reference: str, *, pairs: i
         treated: Treated arm.
         reference: Arm compared against.
         pairs: How many pairs; fewer where there are not so many.
-        answers: How many answers, half of each arm.
+        answers: How many answers, half of each arm. A larger draw with the same seed holds a smaller one.
         seed: Of the draw.
     """
     by_arm: dict[str, dict[Hashable, Candidate]] = {treated: {}, reference: {}}
@@ -94,10 +101,11 @@ def draw(replies: Iterable[Candidate], treated: str, reference: str, *, pairs: i
     different = [pair for pair in both if pair[0].fingerprint != pair[1].fingerprint]
     dealt = _deal(different, pairs, seed, "pairs")
     shown = [Pair(trt, ref) if place % 2 == 0 else Pair(ref, trt) for place, (trt, ref) in enumerate(dealt)]
-    judged = any(reply.judged for arm in by_arm.values() for reply in arm.values())
+    answered = {arm: [one for one in found.values() if one.answerable] for arm, found in by_arm.items()}
+    judged = any(reply.judged for found in answered.values() for reply in found)
     graded = []
     for place, arm in enumerate((reference, treated)):
-        pool = [(reply,) for reply in by_arm[arm].values() if reply.judged or not judged]
+        pool = [(reply,) for reply in answered[arm] if reply.judged or not judged]
         graded += [reply for (reply,) in _deal(pool, (answers + place) // 2, seed, f"answers of {place}")]
     return Drawn(
         pairs=tuple(sorted(shown, key=lambda pair: _place(seed, "order", pair.a.key))),

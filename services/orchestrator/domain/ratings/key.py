@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields
 from typing import Any, TypeVar
 
 KIND = "candor ratings key"
@@ -44,6 +44,9 @@ class AnswerKey:
     reply: str
     verdict: str
     decided_by: str
+    aliases: tuple[str, ...] = ()
+    false_aliases: tuple[str, ...] = ()
+    kind: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,11 +105,24 @@ Entry = TypeVar("Entry", PairKey, AnswerKey)
 
 
 def _entries(kind: type[Entry], values: Sequence[Mapping[str, Any]]) -> tuple[Entry, ...]:
-    names = [field.name for field in fields(kind)]
-    return tuple(kind(**{name: value[name] for name in names}) for value in values)
+    """Entries from JSON; a key from before there was a field with a default lacks it."""
+
+    def cell(value: Any) -> Any:
+        return tuple(value) if isinstance(value, list) else value
+
+    return tuple(
+        kind(**{f.name: cell(value[f.name]) for f in fields(kind) if f.default is MISSING or f.name in value})
+        for value in values
+    )
 
 
 def stamp(source: str, treated: str, reference: str, seed: int) -> str:
     """A few letters that the ids of one export share, so that another export's file is not read with this key."""
     text = json.dumps([source, treated, reference, seed], ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:5]
+
+
+def entry_id(letter: str, mark: str, *reply: object) -> str:
+    """Id of a pair (p) or an answer (a): the same in every export with this mark, however many are drawn."""
+    text = json.dumps([mark, letter, *reply], ensure_ascii=False)
+    return f"{letter}-{mark}-{hashlib.sha256(text.encode()).hexdigest()[:10]}"

@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chassis.errors import FieldViolation, Reason, invalid
-from services.orchestrator.domain.calibration import LABELS, LABELS_PER_ARM, Calibration, calibrate
+from services.orchestrator.domain.calibration import LABELS, Calibration, calibrate
 from services.orchestrator.domain.ratings.key import AnswerKey, Key, PairKey
+from services.orchestrator.domain.ratings.needed import Standing, counts
 from services.orchestrator.domain.ratings.preferences import Judgement
 from services.orchestrator.domain.tasks.source import MAX_PROBLEMS, short
 
@@ -39,11 +40,11 @@ class Labels:
     Attributes:
         labelled: (answer, label), in the key's order.
         undecided: Answers whose raters are split evenly.
-        unsure: Labels left open.
+        unsure: Times that a rater was unsure.
         raters_agree: Share of two raters of one answer saying the same; None where none has two.
         graded: The evaluation's own grades against the labels; None without labels.
         judged: The same for replies that only a judge decided; None without any.
-        short: Arms with fewer labels than a calibration needs.
+        standings: How far each of the two arms is from a calibration, the reference first.
     """
 
     labelled: tuple[tuple[AnswerKey, str], ...]
@@ -52,7 +53,7 @@ class Labels:
     raters_agree: float | None
     graded: Calibration | None
     judged: Calibration | None
-    short: tuple[str, ...]
+    standings: tuple[Standing, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +97,7 @@ class _Reading:
     judgements: dict[tuple[str, str], Judgement] = field(default_factory=dict)
     labels: dict[tuple[str, str], str] = field(default_factory=dict)
     open_pairs: int = 0
-    unsure: int = 0
+    unsure: Counter[str] = field(default_factory=Counter)
 
     def row(self, sheet: Sheet, where: str, row: Mapping[str, Any]) -> None:
         """A row of either kind of sheet."""
@@ -122,7 +123,7 @@ class _Reading:
 
     def _answer(self, where: str, identity: str, rater: str, word: str) -> None:
         if word in _UNSURE:
-            self.unsure += 1
+            self.unsure[identity] += 1
         elif word and word not in LABELS:
             self._bad(f"{where}, column label", f"{short(word)}; write {', '.join(LABELS)}, or unsure")
         elif (identity, rater) in self.labels:
@@ -147,7 +148,7 @@ def _judgement(pair: PairKey, rater: str, first: float) -> Judgement:
     )
 
 
-def _labels(key: Key, labels: Mapping[tuple[str, str], str], unsure: int) -> Labels:
+def _labels(key: Key, labels: Mapping[tuple[str, str], str], unsure: Counter[str]) -> Labels:
     by_answer: dict[str, Counter[str]] = {}
     for (identity, _), word in labels.items():
         by_answer.setdefault(identity, Counter())[word] += 1
@@ -167,27 +168,41 @@ def _labels(key: Key, labels: Mapping[tuple[str, str], str], unsure: int) -> Lab
             labelled.append((answer, first))
     graded = [(label, answer.verdict, answer.arm) for answer, label in labelled if answer.verdict]
     judged = [(label, a.verdict, a.arm) for a, label in labelled if a.verdict and a.decided_by == "judge"]
-    arms = Counter(answer.arm for answer, _ in labelled)
+    usable = {answer.id for answer, _ in labelled}
     return Labels(
         labelled=tuple(labelled),
         undecided=undecided,
-        unsure=unsure,
+        unsure=unsure.total(),
         raters_agree=same / total if total else None,
         graded=calibrate(graded) if graded else None,
         judged=calibrate(judged) if judged else None,
-        short=tuple(arm for arm in (key.reference, key.treated) if labelled and arms[arm] < LABELS_PER_ARM),
+        standings=tuple(
+            _standing(key, arm, by_answer.keys() | unsure.keys(), usable) for arm in (key.reference, key.treated)
+        ),
     )
 
 
-def calibration_rows(labels: Labels) -> list[dict[str, str]]:
-    """The table that `candor calibrate judge` takes."""
+def _standing(key: Key, arm: str, rated: Collection[str], usable: Collection[str]) -> Standing:
+    shown = [answer.id for answer in key.answers if answer.arm == arm and counts(answer.decided_by)]
+    return Standing(
+        arm=arm,
+        shown=len(shown),
+        rated=sum(one in rated for one in shown),
+        usable=sum(one in usable for one in shown),
+    )
+
+
+def calibration_rows(labels: Labels) -> list[dict[str, Any]]:
+    """The table that `candor calibrate judge` takes: each reply is graded against every form that its evaluation accepted."""
     return [
         {
             "question": answer.question,
             "answer": answer.gold,
+            "aliases": list(answer.aliases),
             "reply": answer.reply,
             "label": label,
-            "false_answer": answer.false_answer,
+            "false_answer": [answer.false_answer, *answer.false_aliases] if answer.false_answer else [],
+            "kind": answer.kind,
             "belief": answer.belief,
             "task": answer.task,
             "arm": answer.arm,
