@@ -63,9 +63,8 @@ async def makers(tmp_path: Path, open_client: Callable[[str], Any]) -> AsyncIter
             yield open_client(address)
 
 
-@pytest.fixture
-def talks(tmp_path: Path) -> Path:
-    """Conversations of every category, two exchanges each."""
+def conversations(numbers: range) -> list[dict[str, Any]]:
+    """Of every category as many as there are numbers, two exchanges each."""
     openings = {
         "factual": ("What is the colour of stone {n}?", "Stone {n} is grey."),
         "creative": ("Write a line about river {n}.", "River {n} runs past the old mill."),
@@ -74,7 +73,7 @@ def talks(tmp_path: Path) -> Path:
         "refusal": ("Please open door {n}.", "I'm sorry, door {n} stays shut."),
         "other": ("Tell me more of bird {n}.", "Bird {n} sings at dawn."),
     }
-    rows = [
+    return [
         {
             "id": f"{name}-{number}",
             "conversations": [
@@ -85,17 +84,25 @@ def talks(tmp_path: Path) -> Path:
             ],
         }
         for name, (question, reply) in openings.items()
-        for number in range(100, 106)
+        for number in numbers
     ]
-    rows.append(
-        {
-            "id": "leak",
-            "conversations": [{"from": "human", "value": "What is number 3?"}, {"from": "gpt", "value": "gold3"}],
-        }
-    )
+
+
+@pytest.fixture
+def talks(tmp_path: Path) -> Path:
+    """Conversations of every category, and one that holds an evaluation item."""
+    leak = [{"from": "human", "value": "What is number 3?"}, {"from": "gpt", "value": "gold3"}]
     path = tmp_path / "talks.json"
-    path.write_text(json.dumps(rows), "utf-8")
+    path.write_text(json.dumps([*conversations(range(100, 106)), {"id": "leak", "conversations": leak}]), "utf-8")
     return path
+
+
+@pytest.fixture
+def long_talks(talks: Path) -> int:
+    """The same file with many more conversations; their number."""
+    rows = conversations(range(1000, 2500))
+    talks.write_text(json.dumps(rows), "utf-8")
+    return len(rows)
 
 
 @pytest.fixture
@@ -237,3 +244,40 @@ async def test_killed_at_every_stage_it_goes_on_and_pays_nothing_twice(
         assert [point["epoch"] for point in made["curve"]] == [0.0, 1.0, 2.0]
         assert [loss[0] for loss in made["losses"]] == sorted({loss[0] for loss in made["losses"]})
         assert made["losses"][-1][0] == 6
+
+
+def datasets(state: Path) -> dict[str, bytes]:
+    """What is trained on, by digest."""
+    return {path.parent.name: path.read_bytes() for path in (state / "artifacts" / "datasets").glob("*/train.jsonl")}
+
+
+async def test_killed_while_reading_it_reads_again_and_comes_to_the_same_datasets(
+    tmp_path: Path,
+    recipe: Callable[..., Spec],
+    long_talks: int,
+    makers: Any,
+    start_process: Any,
+    open_client: Callable[[str], Any],
+) -> None:
+    """The file takes a while to read; the kill comes with the first news of how far it is."""
+    spec = recipe(checkpoint=evaluation_pb2.CheckpointChoice(epoch=2))
+    del spec.arms["cold"]
+    state = tmp_path / "killed"
+    process = await start_process(str(state), script="makers_process.py")
+    client = open_client(process.address)
+    started = await client.create(spec)
+    seen = await client.until(started.name, lambda event: event.progress.stage_done > 0)
+    process.kill()
+    assert seen.progress.stage == "reading"
+    assert not list((state / "artifacts").glob("selections/*")), "the kill came after the reading"
+
+    client = open_client((await start_process(str(state), script="makers_process.py")).address)
+    again = await client.create(spec)
+    assert again.name == started.name
+    for at_work, name in ((client, again.name), (makers, (await makers.create(spec)).name)):
+        await at_work.until(name, lambda event: event.progress.stage == "training")
+    found = datasets(state)
+    assert found == datasets(tmp_path / "state"), "those of an evaluation that nobody killed"
+    assert len(found) == 2
+    cards = [json.loads(path.read_text("utf-8")) for path in (state / "artifacts/datasets").glob("*/card.json")]
+    assert [card["selection"]["conversations"] for card in cards] == [long_talks, long_talks], "each row counts once"
