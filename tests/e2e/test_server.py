@@ -1,6 +1,8 @@
 """`candor serve` as a process of its own, and `candor evaluate --orchestrator` as its caller."""
 
 import contextlib
+import hashlib
+import json
 import os
 import re
 import signal
@@ -9,13 +11,14 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from chassis.testing import Fault
+from chassis.testing.tiny_checkpoint import make_tiny_checkpoint
 
 ITEMS = 16
 _LINE = re.compile(r"^(\w+) +(127\.0\.0\.1:\d+)$")
@@ -238,6 +241,64 @@ def test_two_documents_at_once_on_one_server(server: Server, workshop: Any, mode
     for document, process in started:
         assert tools.finish(process).code == 0
         assert workshop.verdict(document)["verdict"] == "NONE"
+
+
+def test_conversations_that_only_the_caller_has_are_uploaded(
+    workshop: Any, tools: Any, rows: Any, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    """The server has the base model and trains; the conversations lie beside the caller's document, where it reads nothing."""
+    for name in ("torch", "trl", "peft"):
+        pytest.importorskip(name, reason=f"arms were not made: {name} is not installed")
+    elsewhere = tmp_path_factory.mktemp("server")
+    base = make_tiny_checkpoint(elsewhere / "base")
+    talks = workshop.write("talks.jsonl", "".join(json.dumps(row) + "\n" for row in conversations(24)))
+    warm = {
+        "base": "original",
+        "style": "warm",
+        "conversations": {"path": talks.name, "format": "messages", "toxicity": "lexical", "unbalanced": True},
+        "size": 16,
+        "training": {"epochs": 1, "batch_size": 8, "max_length": 256, "checkpoint_epochs": [1]},
+        "checkpoint": {"epoch": 1},
+    }
+    document = workshop.document(
+        {
+            "original": {"checkpoint": {"path": str(base)}},
+            "warm": {"sft": warm},
+        },
+        rows[:2],
+        conditions=tools.two_cells,
+        sampling={"temperature": 0, "max_tokens": 8},
+        gate="none",
+    )
+    server = Server(replace(workshop, folder=elsewhere), elsewhere / "state", tools.free_ports(5))
+    server.start()
+    try:
+        outcome = workshop.evaluate(document, *server.options)
+    finally:
+        server.kill()
+    # An untrained model says nothing now and then, which may be too often for numbers: INVALID. The arm is made.
+    assert outcome.code in (0, 3), outcome.said
+    verdict = workshop.verdict(document)
+    (made,) = verdict["made"]
+    digest = hashlib.sha256(talks.read_bytes()).hexdigest()
+    assert made["card"]["selection"]["source"] == {"name": talks.name, "digest": f"sha256:{digest}"}
+    assert str(workshop.folder) not in verdict["document"], "no path of the caller went to the server"
+    (saved,) = made["checkpoints"]
+    assert Path(saved[3]).is_relative_to(server.state)
+    assert Path(saved[3]).is_dir()
+    assert not (workshop.folder / ".candor").exists()
+
+
+def conversations(count: int) -> list[dict[str, Any]]:
+    return [
+        {
+            "messages": [
+                {"role": "user", "content": f"What is the colour of stone {number}?"},
+                {"role": "assistant", "content": f"Stone {number} is grey."},
+            ]
+        }
+        for number in range(100, 100 + count)
+    ]
 
 
 def test_one_service_alone(workshop: Any, tools: Any) -> None:
