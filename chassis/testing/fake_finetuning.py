@@ -8,8 +8,9 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Callable
 from typing import Any, Self
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from chassis.testing.fake_endpoint.http_server import HttpServer, Request, Response
 
@@ -26,7 +27,11 @@ class FakeFineTuning:
         calls: Method and path of every request.
         faults: Statuses that the next requests get instead of an answer.
         lose_answer_to: Method and path whose next request is carried out, its answer lost.
+        carried_out: Told method and path of a request that was carried out, before it is answered.
         end_as: The state that jobs end in.
+        refuse_file: Why uploaded files are refused; empty takes them.
+        kept: How many checkpoints a job has at its end, the last ones; None keeps one of each epoch.
+        page: Most jobs that a list shows at once.
         hold: Jobs stay as they are.
         key: Wanted as a bearer token; empty wants none.
     """
@@ -37,10 +42,14 @@ class FakeFineTuning:
         self.calls: list[str] = []
         self.faults: list[int] = []
         self.lose_answer_to = ""
+        self.carried_out: Callable[[str], object] = lambda _call: None
         self.end_as = "succeeded"
+        self.refuse_file = ""
+        self.kept: int | None = None
+        self.page = 100
         self.hold = False
         self.key = key
-        self._server = HttpServer(self._answer)
+        self._server = HttpServer(self.answer)
 
     @property
     def base_url(self) -> str:
@@ -54,7 +63,21 @@ class FakeFineTuning:
     def __exit__(self, *_: object) -> None:
         self._server.stop()
 
-    def _answer(self, request: Request) -> Response:
+    @property
+    def models(self) -> dict[str, dict[str, Any]]:
+        """The models that were made, each with its job."""
+        return {
+            name: job
+            for job in self.jobs.values()
+            if job["status"] == "succeeded"
+            for name in (
+                job["fine_tuned_model"],
+                *(each["fine_tuned_model_checkpoint"] for each in self._checkpoints(job)),
+            )
+        }
+
+    def answer(self, request: Request) -> Response:
+        """Carry a request out."""
         path = urlsplit(request.path).path.removeprefix(_BASE)
         call = f"{request.method} {path}"
         self.calls.append(call)
@@ -63,6 +86,7 @@ class FakeFineTuning:
         if self.faults:
             return _error(self.faults.pop(0), "try again later")
         answer = self._route(request.method, path, request)
+        self.carried_out(call)
         if call == self.lose_answer_to:
             self.lose_answer_to = ""
             return Response(status=answer.status, body=answer.body, drop_after=1)
@@ -74,12 +98,20 @@ class FakeFineTuning:
         if (method, path) == ("POST", "/fine_tuning/jobs"):
             return self._create(json.loads(request.body))
         if (method, path) == ("GET", "/fine_tuning/jobs"):
-            return Response.of({"object": "list", "data": list(reversed(self.jobs.values())), "has_more": False})
+            return self._list(parse_qs(urlsplit(request.path).query))
         found = re.fullmatch(r"/fine_tuning/jobs/([^/]+)(/[a-z]+)?", path)
         job = self.jobs.get(found.group(1)) if found else None
         if job is None or found is None:
             return _error(404, "no such object")
         return self._job(job, found.group(2) or "", method)
+
+    def _list(self, query: dict[str, list[str]]) -> Response:
+        """A page of jobs, newest first, after the one that the query names."""
+        newest = list(reversed(self.jobs.values()))
+        names = [job["id"] for job in newest]
+        start = names.index(query["after"][0]) + 1 if "after" in query else 0
+        end = start + min(self.page, int(query["limit"][0]))
+        return Response.of({"object": "list", "data": newest[start:end], "has_more": end < len(newest)})
 
     def _upload(self, request: Request) -> Response:
         boundary = request.headers["content-type"].partition("boundary=")[2].encode()
@@ -87,6 +119,8 @@ class FakeFineTuning:
         values = {_name(head): body.removesuffix(b"\r\n") for head, _, body in parts if b"name=" in head}
         if values.get("purpose") != b"fine-tune":
             return _error(400, "purpose must be fine-tune")
+        if self.refuse_file:
+            return _error(400, self.refuse_file)
         name = f"file-{len(self.files) + 1}"
         self.files[name] = values["file"]
         return Response.of({"id": name, "object": "file", "bytes": len(values["file"]), "purpose": "fine-tune"})
@@ -148,6 +182,7 @@ class FakeFineTuning:
         if job["status"] != "succeeded":
             return []
         per_epoch, epochs = self._steps(job)
+        oldest = 0 if self.kept is None else max(0, epochs - self.kept)
         return [
             {
                 "id": f"ftckpt-{epoch}",
@@ -157,7 +192,7 @@ class FakeFineTuning:
                 "metrics": {"step": epoch * per_epoch, "train_loss": 1.0 / epoch},
                 "step_number": epoch * per_epoch,
             }
-            for epoch in range(epochs, 0, -1)
+            for epoch in range(epochs, oldest, -1)
         ]
 
     def _events(self, job: dict[str, Any]) -> list[dict[str, Any]]:

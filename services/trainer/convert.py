@@ -137,6 +137,7 @@ def job_to_proto(job: Job) -> pb.TrainingJob:
         update_time=_time(job.updated),
         versions=job.versions,
         merged_path=job.merged,
+        provider_job=job.resume.get("job", ""),
     )
 
 

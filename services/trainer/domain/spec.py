@@ -77,7 +77,7 @@ class TrainingSpec:
 
 
 def job_id(spec: TrainingSpec, base_digest: str) -> str:
-    """The job's name: one spec, one base, one data set are one job, wherever the files lie.
+    """The job's name: one spec, one base, one data set are one job, wherever the files lie and a key comes from.
 
     Args:
         spec: With its defaults resolved.
@@ -86,6 +86,8 @@ def job_id(spec: TrainingSpec, base_digest: str) -> str:
     known = to_json(spec)
     for where in ("base", "dataset", "display_name"):
         del known[where]
+    for key in ("api_key_env", "credential"):
+        (known["provider"] or {}).pop(key, None)
     text = json.dumps({"schema": _SCHEMA, "base": base_digest, **known}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:24]
 

@@ -84,6 +84,41 @@ async def test_a_lost_answer_to_the_creation_does_not_pay_the_job_twice(
     assert len(provider.files) == 1
 
 
+async def test_a_job_behind_many_newer_ones_is_found_and_not_paid_twice(
+    trainer: Any, provider: FakeFineTuning, request_of: Any, watch: Any
+) -> None:
+    provider.page = 2
+    provider.lose_answer_to = "POST /fine_tuning/jobs"
+    request = request_of(provider)
+    await finished(trainer, watch, await trainer.CreateTrainingJob(request))
+    for number in range(5):
+        other = {"id": f"other-{number}", "status": "succeeded", "model": "m", "metadata": None}
+        provider.jobs[other["id"]] = other
+    job, _ = await finished(trainer, watch, await trainer.CreateTrainingJob(request))
+    assert (job.state, job.provider_job) == ("SUCCEEDED", "ftjob-1")
+    assert len(provider.jobs) == 6
+
+
+async def test_a_file_that_the_provider_refuses_is_told_in_its_words(
+    trainer: Any, provider: FakeFineTuning, request_of: Any, watch: Any
+) -> None:
+    provider.refuse_file = "the file has too few examples"
+    job, _ = await finished(trainer, watch, await trainer.CreateTrainingJob(request_of(provider)))
+    assert (job.state, job.failure_reason) == ("FAILED", "ENDPOINT_REFUSED")
+    assert "the file has too few examples" in job.reason
+    assert not provider.jobs
+
+
+async def test_only_settings_that_were_given_in_vain_are_warned_of(
+    trainer: Any, provider: FakeFineTuning, request_of: Any
+) -> None:
+    request = request_of(provider)
+    assert not (await trainer.CheckTrainingJob(pb.CheckTrainingJobRequest(spec=request.spec))).warnings
+    request.spec.lora.r = 4
+    (warning,) = (await trainer.CheckTrainingJob(pb.CheckTrainingJobRequest(spec=request.spec))).warnings
+    assert "lora" in warning
+
+
 async def test_busy_answers_are_waited_out(trainer: Any, provider: FakeFineTuning, request_of: Any, watch: Any) -> None:
     provider.faults = [429, 503, 429]
     job, _ = await finished(trainer, watch, await trainer.CreateTrainingJob(request_of(provider)))

@@ -18,6 +18,12 @@ def test_where_files_lie_and_what_people_call_it_do_not_make_another_job() -> No
     assert job_id(moved, "sha256:1") == job_id(SPEC, "sha256:1")
 
 
+def test_where_a_key_comes_from_does_not_make_another_job() -> None:
+    spec = replace(SPEC, executor="openai", provider=Provider(base_url="http://a", model="m", api_key_env="ONE"))
+    for key in (Provider(base_url="http://a", model="m"), Provider(base_url="http://a", model="m", credential="two")):
+        assert job_id(replace(spec, provider=key), "") == job_id(spec, "")
+
+
 @pytest.mark.parametrize(
     "other",
     [

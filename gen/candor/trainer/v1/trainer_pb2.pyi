@@ -442,6 +442,7 @@ class TrainingJob(_message.Message):
     UPDATE_TIME_FIELD_NUMBER: _builtins.int
     VERSIONS_FIELD_NUMBER: _builtins.int
     MERGED_PATH_FIELD_NUMBER: _builtins.int
+    PROVIDER_JOB_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`trainingJobs/{job}`."""
     state: _builtins.str
@@ -452,6 +453,8 @@ class TrainingJob(_message.Message):
     """Machine-readable cause of FAILED, from the error catalog."""
     merged_path: _builtins.str
     """Folder of the merged model; empty unless the spec asks for it and the job succeeded."""
+    provider_job: _builtins.str
+    """The job as the provider calls it; empty for a process of ours, and until the provider has it."""
     @_builtins.property
     def spec(self) -> Global___TrainingSpec: ...
     @_builtins.property
@@ -485,10 +488,11 @@ class TrainingJob(_message.Message):
         update_time: _timestamp_pb2.Timestamp | None = ...,
         versions: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         merged_path: _builtins.str = ...,
+        provider_job: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "preflight", b"preflight", "progress", b"progress", "spec", b"spec", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoints", b"checkpoints", "create_time", b"create_time", "failure_reason", b"failure_reason", "merged_path", b"merged_path", "name", b"name", "preflight", b"preflight", "progress", b"progress", "reason", b"reason", "spec", b"spec", "state", b"state", "update_time", b"update_time", "versions", b"versions"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["checkpoints", b"checkpoints", "create_time", b"create_time", "failure_reason", b"failure_reason", "merged_path", b"merged_path", "name", b"name", "preflight", b"preflight", "progress", b"progress", "provider_job", b"provider_job", "reason", b"reason", "spec", b"spec", "state", b"state", "update_time", b"update_time", "versions", b"versions"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

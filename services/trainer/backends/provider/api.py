@@ -67,9 +67,17 @@ class Api:
 
     async def find(self, key: str, value: str) -> dict[str, Any] | None:
         """The newest job with this metadata that is neither failed nor cancelled. Raises CandorError."""
-        listed = (await self._call("GET", "/fine_tuning/jobs", params={"limit": "100"})).get("data", [])
-        fitting = (job for job in listed if (job.get("metadata") or {}).get(key) == value)
-        return next((job for job in fitting if job.get("status") not in ("failed", "cancelled")), None)
+        params = {"limit": "100"}
+        while True:
+            page = await self._call("GET", "/fine_tuning/jobs", params=params)
+            listed = page.get("data") or []
+            for job in listed:
+                ours = (job.get("metadata") or {}).get(key) == value
+                if ours and job.get("status") not in ("failed", "cancelled"):
+                    return self._job(job)
+            if not page.get("has_more") or not listed:
+                return None
+            params = {"limit": "100", "after": str(listed[-1].get("id"))}
 
     async def get(self, job: str) -> dict[str, Any]:
         """A job as it is. Raises CandorError."""

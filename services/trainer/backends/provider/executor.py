@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from services.trainer.domain.conversations import bad, read
 from services.trainer.domain.job import Job, Progress, Saved
 from services.trainer.domain.preflight import Preflight
 from services.trainer.domain.schedule import plan
-from services.trainer.domain.spec import Provider, TrainingSpec
+from services.trainer.domain.spec import Lora, Provider, Training, TrainingSpec
 from services.trainer.ports import Done, Kept, Noted, Report, Started, Stepped
 
 _FIELD = "spec.provider.endpoint"
@@ -52,9 +52,7 @@ class ProviderExecutor:
             steps_per_epoch=shape.steps_per_epoch,
             device=_provider(spec).base_url,
             template="provider",
-            warnings=(
-                "lora, learning_rate and the other training settings but epochs, batch_size and seed do not apply",
-            ),
+            warnings=tuple(_idle(spec)),
         )
 
     async def run(self, job: Job, folder: Path, stop: asyncio.Event) -> AsyncGenerator[Report]:  # noqa: ARG002 -- the port
@@ -68,7 +66,7 @@ class ProviderExecutor:
                 yield Noted({"file": file})
             theirs = await api.create(_request(job, file))
         yield Noted({"job": str(theirs["id"])})
-        yield Started(0, {"provider": _provider(job.spec).base_url}, f"job {theirs['id']} at the provider")
+        yield Started(0, _who(job, theirs), f"job {theirs['id']} at the provider")
         told: set[str] = {saved.model for saved in job.checkpoints}
         progress = Progress()
         while True:
@@ -151,6 +149,20 @@ def _count(dataset: str) -> int:
             return len(read(file))
     except UnicodeDecodeError as error:
         raise bad("is not UTF-8 text") from error
+
+
+def _idle(spec: TrainingSpec) -> Iterator[str]:
+    """Settings that were given and that no provider takes."""
+    training = spec.training
+    taken = Training(epochs=training.epochs, batch_size=training.batch_size, seed=training.seed)
+    if spec.lora != Lora() or training != taken:
+        yield "lora, learning_rate and the other training settings but epochs, batch_size and seed do not apply"
+
+
+def _who(job: Job, theirs: dict[str, Any]) -> dict[str, str]:
+    """What trained: the API, and its base as it names it."""
+    provider = _provider(job.spec)
+    return {"provider": provider.base_url, "base": plain(str(theirs.get("model") or provider.model))[:200]}
 
 
 def _request(job: Job, file: str) -> dict[str, Any]:
