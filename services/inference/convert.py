@@ -88,7 +88,12 @@ def check_to_proto(check: d.Check) -> inference_pb2.CheckModelResponse:
 def liveness_to_proto(found: Liveness) -> inference_pb2.Liveness:
     """The wire form of the canary's finding."""
     return inference_pb2.Liveness(
-        alive=found.alive, difference=found.difference, floor=found.floor, probes=found.probes, reason=found.reason
+        alive=found.alive,
+        difference=found.difference,
+        floor=found.floor,
+        probes=found.probes,
+        reason=found.reason,
+        measure=found.measure,
     )
 
 

@@ -27,7 +27,9 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
     async def CheckModel(self, request: pb.CheckModelRequest, context: Any) -> pb.CheckModelResponse:
         """See the proto."""
         check = await self._service.check(
-            convert.spec_from_proto(request.model), convert.sampling_from_proto(request.sampling)
+            convert.spec_from_proto(request.model),
+            convert.sampling_from_proto(request.sampling),
+            convert.spec_from_proto(request.base) if request.HasField("base") else None,
         )
         return convert.check_to_proto(check)
 

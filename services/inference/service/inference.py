@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
 
 from chassis.errors import CandorError, Reason
 from chassis.metrics import Metrics
@@ -13,6 +14,7 @@ from services.inference.domain.identity import Identity
 from services.inference.domain.model import Check, ModelSpec, Prompt, Reply, Sampling, SystemPrompt
 from services.inference.ports import Backend, Subject
 from services.inference.service.arms import ArmCounts
+from services.inference.service.canary import compare
 from services.inference.service.prepared import Prepared
 
 Outcome = Reply | CandorError
@@ -37,11 +39,21 @@ class InferenceService:
         async with self._subject(spec) as subject:
             return subject.identity
 
-    async def check(self, spec: ModelSpec, sampling: Sampling) -> Check:
-        """Ask the probe question. Raises CandorError."""
+    async def check(self, spec: ModelSpec, sampling: Sampling, base: ModelSpec | None = None) -> Check:
+        """Ask the probe question, and the liveness probes of an adapter or of a fine-tune whose base is named.
+
+        Raises:
+            CandorError: What keeps the model, or its base, from being asked.
+        """
         validate.check(spec, sampling)
+        if base is not None:
+            validate.check(base)
         async with self._subject(spec) as subject:
-            return await subject.check(sampling)
+            found = await subject.check(sampling)
+            if base is None or found.liveness is not None:
+                return found
+            async with self._subject(base) as other:
+                return replace(found, liveness=await compare(other, subject, found.sampling))
 
     async def generate(
         self, spec: ModelSpec, sampling: Sampling, prompt: Prompt, expected_digest: str

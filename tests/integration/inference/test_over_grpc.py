@@ -57,6 +57,39 @@ async def test_a_check_reports_what_the_endpoint_refuses(service: Any, spec: Any
     assert len(found.notes) == 2
 
 
+async def check_beside(service: Any, spec: Any, base: str) -> pb.CheckModelResponse:
+    request = pb.CheckModelRequest(model=spec, base=spec)
+    request.base.endpoint.model = base
+    async with service() as stub:
+        return await stub.CheckModel(request, timeout=10)
+
+
+async def test_a_fine_tune_is_alive_when_its_greedy_words_are_not_its_bases(
+    service: Any, spec: Any, endpoint: FakeEndpoint
+) -> None:
+    endpoint.answer = lambda call: f"{call.model} says that {call.text}"
+    found = (await check_beside(service, spec, "base")).liveness
+    assert (found.alive, found.difference, found.floor, found.probes) == (True, 1.0, 0.0, 8)
+    assert found.measure == "greedy_text"
+    endpoint.answer = lambda call: f"Somebody says that {call.text}"
+    assert not (await check_beside(service, spec, "base")).liveness.alive
+
+
+async def test_a_base_of_many_words_for_one_thing_proves_nothing(
+    service: Any, spec: Any, endpoint: FakeEndpoint
+) -> None:
+    endpoint.answer = lambda call: f"Call {call.number}."
+    found = (await check_beside(service, spec, "base")).liveness
+    assert (found.alive, found.floor) == (True, 1.0)
+
+
+async def test_a_base_that_is_not_served_is_an_error(service: Any, spec: Any, endpoint: FakeEndpoint) -> None:
+    endpoint.models = {"m-1"}
+    error = await refused(check_beside(service, spec, "nobody"))
+    assert error.reason is Reason.MODEL_NOT_FOUND
+    assert "'nobody'" in error.message
+
+
 async def test_one_reply(service: Any, spec: Any, endpoint: FakeEndpoint) -> None:
     request = pb.GenerateRequest(
         model=spec,

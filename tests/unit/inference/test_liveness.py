@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from services.inference.domain.liveness import PROBES, ROUNDS, Logprobs, judge
+from services.inference.domain.liveness import PROBES, QUESTIONS, ROUNDS, Logprobs, judge, judge_texts
 
 BASE = [[-1.0, -2.0], [-3.0]]
 TOKENS = 12
@@ -66,3 +66,57 @@ def test_numbers_that_are_not_finite_are_no_life_and_say_so(value: float, when: 
 def test_probes_are_short_conversations_that_end_in_a_reply() -> None:
     assert all([role for role, _ in probe] == ["user", "assistant"] for probe in PROBES)
     assert all(sum(len(text) for _, text in probe) < 80 for probe in PROBES)
+
+
+TEXTS = ["one", "two", "three", "four"]
+
+
+def said(*texts: str | None, times: int = 3) -> list[list[str | None]]:
+    return [list(texts)] * times
+
+
+def test_one_reply_in_other_words_is_life() -> None:
+    found = judge_texts(said(*TEXTS), said("one", "two", "drei", "four"))
+    assert (found.alive, found.difference, found.floor, found.probes) == (True, 0.25, 0.0, 4)
+    assert found.measure == "greedy_text"
+
+
+def test_the_words_of_the_base_are_no_life() -> None:
+    assert not judge_texts(said(*TEXTS), said(*TEXTS)).alive
+
+
+def test_words_that_one_model_does_not_repeat_are_no_life() -> None:
+    found = judge_texts([TEXTS, ["eins", *TEXTS[1:]]], said("uno", *TEXTS[1:]))
+    assert (found.alive, found.difference, found.floor) == (False, 0.25, 0.25)
+
+
+@pytest.mark.parametrize("steady", [0.9, 0.6])
+def test_a_dead_fine_tune_whose_endpoint_does_not_repeat_itself_is_found_dead(steady: float) -> None:
+    rng = random.Random(steady)
+
+    def asked() -> list[list[str | None]]:
+        return [["alike" if rng.random() < steady else f"{rng.random()}" for _ in QUESTIONS] for _ in range(ROUNDS)]
+
+    found = [judge_texts(asked(), asked()) for _ in range(500)]
+    told = [one for one in found if one.floor < 2 / 3]
+    assert sum(one.alive for one in told) / 500 <= 0.01
+
+
+def test_a_living_fine_tune_whose_endpoint_does_not_always_repeat_itself_is_found_alive() -> None:
+    rng = random.Random(1)
+
+    def asked(word: str) -> list[list[str | None]]:
+        return [[word if rng.random() < 0.9 else f"{rng.random()}" for _ in QUESTIONS] for _ in range(ROUNDS)]
+
+    assert sum(judge_texts(asked("cold"), asked("warm")).alive for _ in range(500)) / 500 >= 0.99
+
+
+def test_models_that_hardly_repeat_themselves_prove_nothing() -> None:
+    found = judge_texts([TEXTS, ["a", "b", "c", "four"]], said(*TEXTS))
+    assert (found.alive, found.floor) == (True, 0.75)
+
+
+def test_calls_that_failed_are_left_out() -> None:
+    found = judge_texts([TEXTS, [None, *TEXTS[1:]]], said(*TEXTS))
+    assert (found.alive, found.floor, found.probes) == (False, 0.0, 3)
+    assert judge_texts(said(None), said(None)).alive, "nothing was shown"

@@ -26,7 +26,7 @@ from candor.common.v1 import model_pb2 as candor_dot_common_dot_v1_dot_model__pb
 from google.rpc import status_pb2 as google_dot_rpc_dot_status__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#candor/inference/v1/inference.proto\x12\x13\x63\x61ndor.inference.v1\x1a\x1c\x63\x61ndor/common/v1/model.proto\x1a\x17google/rpc/status.proto\"B\n\x14\x44\x65scribeModelRequest\x12*\n\x05model\x18\x01 \x01(\x0b\x32\x1b.candor.common.v1.ModelSpec\"M\n\x15\x44\x65scribeModelResponse\x12\x34\n\x08identity\x18\x01 \x01(\x0b\x32\".candor.inference.v1.ModelIdentity\"\xbf\x01\n\rModelIdentity\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x12\n\nverifiable\x18\x02 \x01(\x08\x12\x0f\n\x07\x62\x61\x63kend\x18\x03 \x01(\t\x12\x46\n\ncomponents\x18\x04 \x03(\x0b\x32\x32.candor.inference.v1.ModelIdentity.ComponentsEntry\x1a\x31\n\x0f\x43omponentsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"m\n\x11\x43heckModelRequest\x12*\n\x05model\x18\x01 \x01(\x0b\x32\x1b.candor.common.v1.ModelSpec\x12,\n\x08sampling\x18\x02 \x01(\x0b\x32\x1a.candor.common.v1.Sampling\"\xa3\x01\n\x12\x43heckModelResponse\x12\x16\n\x0ereported_model\x18\x01 \x01(\t\x12\x35\n\x11\x61\x63\x63\x65pted_sampling\x18\x02 \x01(\x0b\x32\x1a.candor.common.v1.Sampling\x12\r\n\x05notes\x18\x03 \x03(\t\x12/\n\x08liveness\x18\x04 \x01(\x0b\x32\x1d.candor.inference.v1.Liveness\"\\\n\x08Liveness\x12\r\n\x05\x61live\x18\x01 \x01(\x08\x12\x12\n\ndifference\x18\x02 \x01(\x01\x12\r\n\x05\x66loor\x18\x03 \x01(\x01\x12\x0e\n\x06probes\x18\x04 \x01(\x05\x12\x0e\n\x06reason\x18\x05 \x01(\t\"Q\n\x06Prompt\x12+\n\x08messages\x18\x01 \x03(\x0b\x32\x19.candor.common.v1.Message\x12\x11\n\x04seed\x18\x02 \x01(\x03H\x00\x88\x01\x01\x42\x07\n\x05_seed\"\xb1\x01\n\x0fGenerateRequest\x12*\n\x05model\x18\x01 \x01(\x0b\x32\x1b.candor.common.v1.ModelSpec\x12,\n\x08sampling\x18\x02 \x01(\x0b\x32\x1a.candor.common.v1.Sampling\x12+\n\x06prompt\x18\x03 \x01(\x0b\x32\x1b.candor.inference.v1.Prompt\x12\x17\n\x0f\x65xpected_digest\x18\x04 \x01(\t\"=\n\x10GenerateResponse\x12)\n\x05reply\x18\x01 \x01(\x0b\x32\x1a.candor.inference.v1.Reply\"\xbf\x01\n\x05Reply\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x15\n\rfinish_reason\x18\x02 \x01(\t\x12\x11\n\treasoning\x18\x03 \x01(\t\x12+\n\x05usage\x18\x04 \x01(\x0b\x32\x1c.candor.common.v1.TokenUsage\x12\x17\n\x0flatency_seconds\x18\x05 \x01(\x01\x12\x10\n\x08\x61ttempts\x18\x06 \x01(\x05\x12\x16\n\x0ereported_model\x18\x07 \x01(\t\x12\x0e\n\x06\x64igest\x18\x08 \x01(\t\"\xb7\x01\n\x14\x42\x61tchGenerateRequest\x12*\n\x05model\x18\x01 \x01(\x0b\x32\x1b.candor.common.v1.ModelSpec\x12,\n\x08sampling\x18\x02 \x01(\x0b\x32\x1a.candor.common.v1.Sampling\x12,\n\x07prompts\x18\x03 \x03(\x0b\x32\x1b.candor.inference.v1.Prompt\x12\x17\n\x0f\x65xpected_digest\x18\x04 \x01(\t\"\x83\x01\n\x15\x42\x61tchGenerateResponse\x12\r\n\x05index\x18\x01 \x01(\x05\x12+\n\x05reply\x18\x02 \x01(\x0b\x32\x1a.candor.inference.v1.ReplyH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07outcome2\x9c\x03\n\x10InferenceService\x12\x66\n\rDescribeModel\x12).candor.inference.v1.DescribeModelRequest\x1a*.candor.inference.v1.DescribeModelResponse\x12]\n\nCheckModel\x12&.candor.inference.v1.CheckModelRequest\x1a\'.candor.inference.v1.CheckModelResponse\x12W\n\x08Generate\x12$.candor.inference.v1.GenerateRequest\x1a%.candor.inference.v1.GenerateResponse\x12h\n\rBatchGenerate\x12).candor.inference.v1.BatchGenerateRequest\x1a*.candor.inference.v1.BatchGenerateResponse0\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n#candor/inference/v1/inference.proto\x12\x13\x63\x61ndor.inference.v1\x1a\x1c\x63\x61ndor/common/v1/model.proto\x1a\x17google/rpc/status.proto\"B\n\x14\x44\x65scribeModelRequest\x12*\n\x05model\x18\x01 \x01(\x0b\x32\x1b.candor.common.v1.ModelSpec\"M\n\x15\x44\x65scribeModelResponse\x12\x34\n\x08identity\x18\x01 \x01(\x0b\x32\".candor.inference.v1.ModelIdentity\"\xbf\x01\n\rModelIdentity\x12\x0e\n\x06\x64igest\x18\x01 \x01(\t\x12\x12\n\nverifiable\x18\x02 \x01(\x08\x12\x0f\n\x07\x62\x61\x63kend\x18\x03 \x01(\t\x12\x46\n\ncomponents\x18\x04 \x03(\x0b\x32\x32.candor.inference.v1.ModelIdentity.ComponentsEntry\x1a\x31\n\x0f\x43omponentsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\x98\x01\n\x11\x43heckModelRequest\x12*\n\x05model\x18\x01 \x01(\x0b\x32\x1b.candor.common.v1.ModelSpec\x12,\n\x08sampling\x18\x02 \x01(\x0b\x32\x1a.candor.common.v1.Sampling\x12)\n\x04\x62\x61se\x18\x03 \x01(\x0b\x32\x1b.candor.common.v1.ModelSpec\"\xa3\x01\n\x12\x43heckModelResponse\x12\x16\n\x0ereported_model\x18\x01 \x01(\t\x12\x35\n\x11\x61\x63\x63\x65pted_sampling\x18\x02 \x01(\x0b\x32\x1a.candor.common.v1.Sampling\x12\r\n\x05notes\x18\x03 \x03(\t\x12/\n\x08liveness\x18\x04 \x01(\x0b\x32\x1d.candor.inference.v1.Liveness\"m\n\x08Liveness\x12\r\n\x05\x61live\x18\x01 \x01(\x08\x12\x12\n\ndifference\x18\x02 \x01(\x01\x12\r\n\x05\x66loor\x18\x03 \x01(\x01\x12\x0e\n\x06probes\x18\x04 \x01(\x05\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x0f\n\x07measure\x18\x06 \x01(\t\"Q\n\x06Prompt\x12+\n\x08messages\x18\x01 \x03(\x0b\x32\x19.candor.common.v1.Message\x12\x11\n\x04seed\x18\x02 \x01(\x03H\x00\x88\x01\x01\x42\x07\n\x05_seed\"\xb1\x01\n\x0fGenerateRequest\x12*\n\x05model\x18\x01 \x01(\x0b\x32\x1b.candor.common.v1.ModelSpec\x12,\n\x08sampling\x18\x02 \x01(\x0b\x32\x1a.candor.common.v1.Sampling\x12+\n\x06prompt\x18\x03 \x01(\x0b\x32\x1b.candor.inference.v1.Prompt\x12\x17\n\x0f\x65xpected_digest\x18\x04 \x01(\t\"=\n\x10GenerateResponse\x12)\n\x05reply\x18\x01 \x01(\x0b\x32\x1a.candor.inference.v1.Reply\"\xbf\x01\n\x05Reply\x12\x0c\n\x04text\x18\x01 \x01(\t\x12\x15\n\rfinish_reason\x18\x02 \x01(\t\x12\x11\n\treasoning\x18\x03 \x01(\t\x12+\n\x05usage\x18\x04 \x01(\x0b\x32\x1c.candor.common.v1.TokenUsage\x12\x17\n\x0flatency_seconds\x18\x05 \x01(\x01\x12\x10\n\x08\x61ttempts\x18\x06 \x01(\x05\x12\x16\n\x0ereported_model\x18\x07 \x01(\t\x12\x0e\n\x06\x64igest\x18\x08 \x01(\t\"\xb7\x01\n\x14\x42\x61tchGenerateRequest\x12*\n\x05model\x18\x01 \x01(\x0b\x32\x1b.candor.common.v1.ModelSpec\x12,\n\x08sampling\x18\x02 \x01(\x0b\x32\x1a.candor.common.v1.Sampling\x12,\n\x07prompts\x18\x03 \x03(\x0b\x32\x1b.candor.inference.v1.Prompt\x12\x17\n\x0f\x65xpected_digest\x18\x04 \x01(\t\"\x83\x01\n\x15\x42\x61tchGenerateResponse\x12\r\n\x05index\x18\x01 \x01(\x05\x12+\n\x05reply\x18\x02 \x01(\x0b\x32\x1a.candor.inference.v1.ReplyH\x00\x12#\n\x05\x65rror\x18\x03 \x01(\x0b\x32\x12.google.rpc.StatusH\x00\x42\t\n\x07outcome2\x9c\x03\n\x10InferenceService\x12\x66\n\rDescribeModel\x12).candor.inference.v1.DescribeModelRequest\x1a*.candor.inference.v1.DescribeModelResponse\x12]\n\nCheckModel\x12&.candor.inference.v1.CheckModelRequest\x1a\'.candor.inference.v1.CheckModelResponse\x12W\n\x08Generate\x12$.candor.inference.v1.GenerateRequest\x1a%.candor.inference.v1.GenerateResponse\x12h\n\rBatchGenerate\x12).candor.inference.v1.BatchGenerateRequest\x1a*.candor.inference.v1.BatchGenerateResponse0\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,24 +43,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MODELIDENTITY']._serialized_end=454
   _globals['_MODELIDENTITY_COMPONENTSENTRY']._serialized_start=405
   _globals['_MODELIDENTITY_COMPONENTSENTRY']._serialized_end=454
-  _globals['_CHECKMODELREQUEST']._serialized_start=456
-  _globals['_CHECKMODELREQUEST']._serialized_end=565
-  _globals['_CHECKMODELRESPONSE']._serialized_start=568
-  _globals['_CHECKMODELRESPONSE']._serialized_end=731
-  _globals['_LIVENESS']._serialized_start=733
-  _globals['_LIVENESS']._serialized_end=825
-  _globals['_PROMPT']._serialized_start=827
-  _globals['_PROMPT']._serialized_end=908
-  _globals['_GENERATEREQUEST']._serialized_start=911
-  _globals['_GENERATEREQUEST']._serialized_end=1088
-  _globals['_GENERATERESPONSE']._serialized_start=1090
-  _globals['_GENERATERESPONSE']._serialized_end=1151
-  _globals['_REPLY']._serialized_start=1154
-  _globals['_REPLY']._serialized_end=1345
-  _globals['_BATCHGENERATEREQUEST']._serialized_start=1348
-  _globals['_BATCHGENERATEREQUEST']._serialized_end=1531
-  _globals['_BATCHGENERATERESPONSE']._serialized_start=1534
-  _globals['_BATCHGENERATERESPONSE']._serialized_end=1665
-  _globals['_INFERENCESERVICE']._serialized_start=1668
-  _globals['_INFERENCESERVICE']._serialized_end=2080
+  _globals['_CHECKMODELREQUEST']._serialized_start=457
+  _globals['_CHECKMODELREQUEST']._serialized_end=609
+  _globals['_CHECKMODELRESPONSE']._serialized_start=612
+  _globals['_CHECKMODELRESPONSE']._serialized_end=775
+  _globals['_LIVENESS']._serialized_start=777
+  _globals['_LIVENESS']._serialized_end=886
+  _globals['_PROMPT']._serialized_start=888
+  _globals['_PROMPT']._serialized_end=969
+  _globals['_GENERATEREQUEST']._serialized_start=972
+  _globals['_GENERATEREQUEST']._serialized_end=1149
+  _globals['_GENERATERESPONSE']._serialized_start=1151
+  _globals['_GENERATERESPONSE']._serialized_end=1212
+  _globals['_REPLY']._serialized_start=1215
+  _globals['_REPLY']._serialized_end=1406
+  _globals['_BATCHGENERATEREQUEST']._serialized_start=1409
+  _globals['_BATCHGENERATEREQUEST']._serialized_end=1592
+  _globals['_BATCHGENERATERESPONSE']._serialized_start=1595
+  _globals['_BATCHGENERATERESPONSE']._serialized_end=1726
+  _globals['_INFERENCESERVICE']._serialized_start=1729
+  _globals['_INFERENCESERVICE']._serialized_end=2141
 # @@protoc_insertion_point(module_scope)

@@ -128,19 +128,27 @@ class CheckModelRequest(_message.Message):
 
     MODEL_FIELD_NUMBER: _builtins.int
     SAMPLING_FIELD_NUMBER: _builtins.int
+    BASE_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def model(self) -> _model_pb2.ModelSpec: ...
     @_builtins.property
     def sampling(self) -> _model_pb2.Sampling: ...
+    @_builtins.property
+    def base(self) -> _model_pb2.ModelSpec:
+        """The model that this one was fine-tuned from, where both are served as models of their own: the probes are then put to
+        both. OPTIONAL.
+        """
+
     def __init__(
         self,
         *,
         model: _model_pb2.ModelSpec | None = ...,
         sampling: _model_pb2.Sampling | None = ...,
+        base: _model_pb2.ModelSpec | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "sampling", b"sampling"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "model", b"model", "sampling", b"sampling"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["model", b"model", "sampling", b"sampling"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["base", b"base", "model", b"model", "sampling", b"sampling"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -168,7 +176,7 @@ class CheckModelResponse(_message.Message):
 
     @_builtins.property
     def liveness(self) -> Global___Liveness:
-        """Whether an adapter changes its base; absent for models without one."""
+        """Whether an adapter, or a fine-tune whose base the request names, changes its base; absent for other models."""
 
     def __init__(
         self,
@@ -197,17 +205,20 @@ class Liveness(_message.Message):
     FLOOR_FIELD_NUMBER: _builtins.int
     PROBES_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    MEASURE_FIELD_NUMBER: _builtins.int
     alive: _builtins.bool
     """True when the probes differ from the base's by more than 1.5 times the floor, and by more than rounding."""
     difference: _builtins.float
-    """Largest absolute difference of the probes' token log-probabilities, in nats; the least over all pairs of a pass of the
-    base and one of the adapter.
+    """`logprobs`: largest absolute difference of the token log-probabilities of the probes, in nats; the least over all pairs
+    of a pass of the base and one of the adapter. `greedy_text`: share of the probes that it answers in other words.
     """
     floor: _builtins.float
-    """The same between two passes of one model, the largest over all such pairs: the engine's noise."""
+    """The same between two passes of one model, the largest over all such pairs: its noise."""
     probes: _builtins.int
     reason: _builtins.str
     """Why it is not alive when no difference could be measured (numbers that are not finite); else empty."""
+    measure: _builtins.str
+    """`logprobs` (an adapter), `greedy_text` (a fine-tune behind an endpoint). Empty reads as `logprobs`."""
     def __init__(
         self,
         *,
@@ -216,10 +227,11 @@ class Liveness(_message.Message):
         floor: _builtins.float = ...,
         probes: _builtins.int = ...,
         reason: _builtins.str = ...,
+        measure: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["alive", b"alive", "difference", b"difference", "floor", b"floor", "probes", b"probes", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alive", b"alive", "difference", b"difference", "floor", b"floor", "measure", b"measure", "probes", b"probes", "reason", b"reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
