@@ -45,6 +45,7 @@ def _making(making: orchestrator_pb2.MakingPlan) -> list[str]:
     """What it takes to make the arms of one base."""
     arms = ", ".join(map(plain, making.arms))
     known = f", {making.rewrites_known:,} are there already" if making.rewrites_known else ""
+    where = " at the provider" if making.provider_tokens else ""
     by = f"{making.rewriting_calls:,} calls to a model" if making.rewriting_calls else "by the embedded rules"
     lines = [
         (
@@ -52,7 +53,7 @@ def _making(making: orchestrator_pb2.MakingPlan) -> list[str]:
             f"{making.replies:,} replies for each style, rewritten {by}{known}"
         ),
         (
-            f"  then {making.training_steps:,} training steps for each arm, and {making.validation_replies:,} replies to "
+            f"  then {making.training_steps:,} training steps for each arm{where}, and {making.validation_replies:,} replies to "
             f"{making.validation_prompts:,} prompts to choose the checkpoint by"
         ),
     ]
@@ -60,8 +61,19 @@ def _making(making: orchestrator_pb2.MakingPlan) -> list[str]:
         lines.append(
             f"  tokens of the rewrites at most: {making.prompt_tokens:,} prompt, {making.completion_tokens:,} completion"
         )
+    if making.provider_tokens:
+        lines.append(
+            f"  tokens that the provider trains on at most: {making.provider_tokens:,}, of all epochs and arms"
+        )
+    costs = []
     if making.HasField("cost"):
-        lines.append(f"  cost of the rewrites at most: {making.cost:,.2f}, a part of the cost above")
+        costs.append(f"{making.cost:,.2f} for the rewrites")
+    if making.HasField("provider_cost"):
+        costs.append(f"{making.provider_cost:,.2f} for the provider's training")
+    if making.HasField("validation_cost"):
+        costs.append(f"{making.validation_cost:,.2f} for choosing the checkpoint")
+    if costs:
+        lines.append(f"  cost at most: {', '.join(costs)}, a part of the cost above")
     return lines
 
 

@@ -58,7 +58,7 @@ class FakeEndpoint:
         self.most_in_flight = 0
         self._script: deque[Fault | None] = deque()
         self._log = CallLog(log)
-        self._server = HttpServer(self._handle, tls)
+        self._server = HttpServer(self.handle, tls)
         self._released = asyncio.Event()
         self.in_flight = 0
         self._arrived = threading.Condition()
@@ -112,7 +112,8 @@ class FakeEndpoint:
         self.stop()
         self._log.close()
 
-    def _handle(self, request: Request) -> Response | Awaitable[Response]:
+    def handle(self, request: Request) -> Response | Awaitable[Response]:
+        """Answer a request, or refuse it."""
         path = request.path.partition("?")[0].rstrip("/")
         if self.key and request.headers.get("authorization") != f"Bearer {self.key}":
             return _error(401, "Incorrect API key provided", code="invalid_api_key")

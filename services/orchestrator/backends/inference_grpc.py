@@ -43,9 +43,13 @@ class GrpcInference:
             components=dict(found.components),
         )
 
-    async def check(self, arm: Arm, sampling: Sampling) -> Check:
+    async def check(self, arm: Arm, sampling: Sampling, base: Arm | None = None) -> Check:
         """See ports."""
-        request = inference_pb2.CheckModelRequest(model=model_to_proto(arm), sampling=sampling_to_proto(sampling))
+        request = inference_pb2.CheckModelRequest(
+            model=model_to_proto(arm),
+            sampling=sampling_to_proto(sampling),
+            base=model_to_proto(base) if base is not None else None,
+        )
         with translated("inference"):
             response = await self._stub.CheckModel(request, timeout=_DESCRIBE_SECONDS)
         return Check(
@@ -88,6 +92,7 @@ def _liveness(message: inference_pb2.Liveness) -> Liveness:
         floor=message.floor,
         probes=message.probes,
         reason=message.reason,
+        measure=message.measure or "logprobs",
     )
 
 

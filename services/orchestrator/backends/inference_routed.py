@@ -30,9 +30,9 @@ class RoutedInference:
         """See ports."""
         return await self._target(arm).describe(arm)
 
-    async def check(self, arm: Arm, sampling: Sampling) -> Check:
+    async def check(self, arm: Arm, sampling: Sampling, base: Arm | None = None) -> Check:
         """See ports."""
-        return await self._target(arm).check(arm, sampling)
+        return await self._target(arm).check(arm, sampling, base)
 
     def generate(
         self, arm: Arm, sampling: Sampling, digest: str, prompts: Sequence[Prompt]

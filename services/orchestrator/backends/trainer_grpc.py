@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 
 import grpc
-from candor.common.v1 import model_pb2
 from candor.trainer.v1 import trainer_pb2 as pb
 from candor.trainer.v1 import trainer_pb2_grpc
 
 from chassis.clients import stream, translated
-from services.orchestrator.domain.recipe import Training
+from services.orchestrator.convert.models import endpoint_to_proto
+from services.orchestrator.domain.models import Endpoint
+from services.orchestrator.domain.recipe import ProviderTraining, Training
 from services.orchestrator.ports.making import Trained, TrainingJob, TrainingOrder, TrainingStep
 
 _CREATE_SECONDS = 1800.0  # the preflight tokenizes the data and loads the model
@@ -26,16 +27,9 @@ class GrpcTrainer:
 
     async def create(self, order: TrainingOrder) -> TrainingJob:
         """See ports."""
-        spec = pb.TrainingSpec(
-            base=model_pb2.Checkpoint(path=order.base),
-            dataset=order.dataset,
-            dataset_digest=order.dataset_digest,
-            lora=_lora(order.training),
-            training=_training(order.training),
-            display_name=order.name,
-        )
+        request = pb.CreateTrainingJobRequest(spec=_spec(order))
         with translated("trainer"):
-            job = await self._stub.CreateTrainingJob(pb.CreateTrainingJobRequest(spec=spec), timeout=_CREATE_SECONDS)
+            job = await self._stub.CreateTrainingJob(request, timeout=_CREATE_SECONDS)
         return _job(job)
 
     async def watch(self, name: str, after: int) -> AsyncIterator[TrainingStep]:
@@ -53,6 +47,27 @@ class GrpcTrainer:
         """See ports."""
         with translated("trainer"):
             await self._stub.CancelTrainingJob(pb.CancelTrainingJobRequest(name=name), timeout=_CALL_SECONDS)
+
+
+def _spec(order: TrainingOrder) -> pb.TrainingSpec:
+    spec = pb.TrainingSpec(dataset=order.dataset, dataset_digest=order.dataset_digest, display_name=order.name)
+    training = order.training
+    if isinstance(order.base, Endpoint):
+        assert isinstance(training, ProviderTraining), "a provider takes settings of its own"
+        spec.executor = "openai"
+        spec.training.epochs = training.epochs
+        spec.training.batch_size = training.batch_size
+        spec.training.seed = training.seed
+        spec.provider.endpoint.CopyFrom(endpoint_to_proto(order.base))
+        spec.provider.suffix = order.style
+        if training.learning_rate_multiplier is not None:
+            spec.provider.learning_rate_multiplier = training.learning_rate_multiplier
+    else:
+        assert isinstance(training, Training), "the trainer takes settings of its own"
+        spec.base.path = order.base.path
+        spec.lora.CopyFrom(_lora(training))
+        spec.training.CopyFrom(_training(training))
+    return spec
 
 
 def _lora(training: Training) -> pb.LoraSettings:
@@ -81,9 +96,17 @@ def _training(training: Training) -> pb.TrainingSettings:
     )
 
 
-def _job(job: pb.TrainingJob) -> TrainingJob:
+def _facts(job: pb.TrainingJob) -> dict[str, str]:
+    """What was known before the start; of a provider, what it told."""
     preflight = job.preflight
-    facts = {
+    if job.spec.executor == "openai":
+        tokens = job.progress.trained_tokens
+        return {
+            "trained at": preflight.device,
+            "conversations": f"{preflight.conversations:,}",
+            **({"trained tokens": f"{tokens:,}, as the provider counts"} if tokens else {}),
+        }
+    return {
         "conversations": f"{preflight.conversations:,}",
         "trained tokens": f"{preflight.trained_tokens.get('assistant', 0):,} of {preflight.total_tokens:,}",
         "cut to max_length": f"{preflight.truncated_share:.1%}",
@@ -92,6 +115,10 @@ def _job(job: pb.TrainingJob) -> TrainingJob:
         "template": preflight.template,
         "device": preflight.device,
     }
+
+
+def _job(job: pb.TrainingJob) -> TrainingJob:
+    preflight = job.preflight
     return TrainingJob(
         name=job.name,
         state=job.state,
@@ -106,14 +133,17 @@ def _job(job: pb.TrainingJob) -> TrainingJob:
                 path=each.path,
                 digest=each.digest,
                 loss=each.loss if each.HasField("loss") else None,
+                model=each.model,
             )
             for each in job.checkpoints
         ),
         versions=dict(sorted(job.versions.items())),
-        facts=facts if job.HasField("preflight") else {},
+        facts=_facts(job) if job.HasField("preflight") else {},
         warnings=tuple(preflight.warnings),
         created=job.create_time.seconds + job.create_time.nanos / 1e9,
         updated=job.update_time.seconds + job.update_time.nanos / 1e9,
+        provider_job=job.provider_job,
+        trained_tokens=job.progress.trained_tokens,
     )
 
 

@@ -24,7 +24,8 @@ def spec_from_proto(message: evaluation_pb2.EvaluationSpec) -> d.Spec:
     """
     problems: list[FieldViolation] = []
     base = sampling_from(message.sampling, d.Sampling())
-    arms = {name: _arm(name, arm, base, problems) for name, arm in sorted(message.arms.items())}
+    served = frozenset(name for name, arm in message.arms.items() if arm.WhichOneof("source") == "endpoint")
+    arms = {name: _arm(name, arm, base, served, problems) for name, arm in sorted(message.arms.items())}
     if problems:
         raise invalid("the document has bad fields", problems, Reason.BAD_DOCUMENT)
     gate = _gate(message, arms)
@@ -54,7 +55,13 @@ def _when(condition: bool, value: tuple[str, ...]) -> tuple[str, ...] | None:
     return value if condition else None
 
 
-def _arm(name: str, message: evaluation_pb2.Arm, base: d.Sampling, problems: list[FieldViolation]) -> d.Arm:
+def _arm(
+    name: str,
+    message: evaluation_pb2.Arm,
+    base: d.Sampling,
+    served: frozenset[str],
+    problems: list[FieldViolation],
+) -> d.Arm:
     source: d.Endpoint | d.Checkpoint | d.Sft = endpoint_from_proto(message.endpoint)
     kind = message.WhichOneof("source")
     if kind is None:
@@ -62,7 +69,8 @@ def _arm(name: str, message: evaluation_pb2.Arm, base: d.Sampling, problems: lis
     elif kind == "checkpoint":
         source = d.Checkpoint(path=message.checkpoint.path, adapter=message.checkpoint.adapter)
     elif kind == "sft":
-        source = sft_from_proto(f"arms.{name}.sft", message.sft, problems)
+        provider = message.sft.base in served
+        source = sft_from_proto(f"arms.{name}.sft", message.sft, problems, provider=provider)
     system_prompt = None
     if message.HasField("system_prompt"):
         if message.system_prompt.WhichOneof("source") == "file":

@@ -28,7 +28,11 @@ def endpoint_to_proto(endpoint: Endpoint) -> model_pb2.Endpoint:
 
 def prices_from_proto(message: evaluation_pb2.Prices) -> Prices:
     """Prices of tokens."""
-    return Prices(prompt_per_million=message.prompt_per_million, completion_per_million=message.completion_per_million)
+    return Prices(
+        prompt_per_million=message.prompt_per_million,
+        completion_per_million=message.completion_per_million,
+        training_per_million=message.training_per_million if message.HasField("training_per_million") else None,
+    )
 
 
 def sampling_from(message: model_pb2.Sampling, base: Sampling) -> Sampling:

@@ -14,14 +14,22 @@ from services.orchestrator.domain.models import Sampling
 _REWRITING = Sampling(temperature=0.7, max_tokens=2048)
 
 
-def sft_from_proto(path: str, message: evaluation_pb2.SftRecipe, problems: list[FieldViolation]) -> d.Sft:
+# What a provider's fine-tuning API is told.
+_AT_A_PROVIDER = ("epochs", "batch_size", "learning_rate_multiplier", "seed")
+
+
+def sft_from_proto(
+    path: str, message: evaluation_pb2.SftRecipe, problems: list[FieldViolation], *, provider: bool = False
+) -> d.Sft:
     """A recipe.
 
     Args:
         path: Where it stands in the document.
         message: As it came.
         problems: Takes fields that have no domain form.
+        provider: Whether its base is an endpoint, so that a provider trains.
     """
+    training_path = f"{path}.training"
     style = _style(path, message, problems)
     share = message.corrections.share if message.corrections.HasField("share") else None
     default_share = d.CORRECTED_SHARE if style.corrective else 0.0
@@ -33,7 +41,9 @@ def sft_from_proto(path: str, message: evaluation_pb2.SftRecipe, problems: list[
         validation_size=message.validation_size if message.HasField("validation_size") else d.VALIDATION_SIZE,
         rewriter=_rewriter(message.rewriter),
         corrections=default_share if share is None else share,
-        training=_training(message.training),
+        training=_at_a_provider(training_path, message.training, problems)
+        if provider
+        else _training(training_path, message.training, problems),
         checkpoint=d.CheckpointChoice(
             epoch=message.checkpoint.epoch if message.checkpoint.HasField("epoch") else None,
             choose_on=message.checkpoint.choose_on,
@@ -97,7 +107,21 @@ def _rewriter(message: evaluation_pb2.RewriterSource) -> d.RewriterChoice:
     )
 
 
-def _training(message: evaluation_pb2.TrainingRecipe) -> d.Training:
+def _at_a_provider(
+    path: str, message: evaluation_pb2.TrainingRecipe, problems: list[FieldViolation]
+) -> d.ProviderTraining:
+    given = {field.name: value for field, value in message.ListFields()}
+    for name in given:
+        if name not in _AT_A_PROVIDER:
+            text = f"is for a base with a checkpoint; a provider takes {', '.join(_AT_A_PROVIDER)}: leave it out"
+            problems.append(FieldViolation(f"{path}.{name}", text))
+    return d.ProviderTraining(**{name: value for name, value in given.items() if name in _AT_A_PROVIDER})
+
+
+def _training(path: str, message: evaluation_pb2.TrainingRecipe, problems: list[FieldViolation]) -> d.Training:
+    if message.HasField("learning_rate_multiplier"):
+        text = "is for a base with an endpoint, trained at its provider; here give learning_rate"
+        problems.append(FieldViolation(f"{path}.learning_rate_multiplier", text))
     default = d.Training()
 
     def value(name: str) -> object:

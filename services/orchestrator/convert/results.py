@@ -122,6 +122,9 @@ def plan_to_proto(plan: Plan) -> orchestrator_pb2.Plan:
             training_steps=made.steps,
             validation_replies=made.validation_replies,
             notes=made.notes,
+            provider_tokens=made.provider_tokens,
+            provider_cost=made.provider_cost,
+            validation_cost=made.validation_cost,
         )
     for gate in plan.gates:
         message.gates.add(

@@ -45,10 +45,11 @@ class SystemPrompt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prices:
-    """Currency units per million tokens."""
+    """Currency units per million tokens. `training_per_million`: of an endpoint that others are fine-tuned from."""
 
     prompt_per_million: float
     completion_per_million: float
+    training_per_million: float | None = None
 
     def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
         """Price of so many tokens."""

@@ -1,4 +1,4 @@
-"""How an arm is made: conversations, rewritten into a style, and a LoRA adapter trained on them.
+"""How an arm is made: conversations, rewritten into a style, and a LoRA adapter or a provider's model trained on them.
 
 Source of the defaults: METHOD sections 2, 3 and 9.
 """
@@ -96,8 +96,21 @@ class Training:
 
     def steps(self, conversations: int) -> int:
         """Optimizer steps on so many conversations, as the trainer counts them: fractions of an epoch are steps, too."""
-        batch = min(self.batch_size, conversations)
-        return max(1, round(self.epochs * conversations / batch)) if batch else 0
+        return _steps(self.epochs, self.batch_size, conversations)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderTraining:
+    """Settings that a provider's fine-tuning API takes. `learning_rate_multiplier` None: the provider decides."""
+
+    epochs: float = 10.0
+    batch_size: int = 16
+    learning_rate_multiplier: float | None = None
+    seed: int = 1
+
+    def steps(self, conversations: int) -> int:
+        """See Training."""
+        return _steps(self.epochs, self.batch_size, conversations)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +133,7 @@ class Sft:
         validation_size: Prompts for the choice of the checkpoint.
         rewriter: Who rewrites.
         corrections: Share of the exchanges that are corrections.
-        training: How it is trained.
+        training: How it is trained: here, on a checkpoint, or at a provider, on an endpoint.
         checkpoint: Which checkpoint it becomes.
         seed: Of sampling and splitting the conversations.
     """
@@ -132,7 +145,7 @@ class Sft:
     validation_size: int = VALIDATION_SIZE
     rewriter: RewriterChoice = field(default_factory=RewriterChoice)
     corrections: float = 0.0
-    training: Training = field(default_factory=Training)
+    training: Training | ProviderTraining = field(default_factory=Training)
     checkpoint: CheckpointChoice = field(default_factory=CheckpointChoice)
     seed: int = 1
 
@@ -176,3 +189,8 @@ def checkpoint_epochs(given: Sequence[float], epochs: float) -> tuple[float, ...
     """Where adapters are saved: as given or the study's checkpoints within the training, and always at its end."""
     wanted = tuple(given) or tuple(epoch for epoch in CHECKPOINT_EPOCHS if epoch <= epochs)
     return wanted if wanted and wanted[-1] >= epochs else (*wanted, epochs)
+
+
+def _steps(epochs: float, batch_size: int, conversations: int) -> int:
+    batch = min(batch_size, conversations)
+    return max(1, round(epochs * conversations / batch)) if batch else 0

@@ -204,6 +204,11 @@ def _plain(spec: Spec) -> dict[str, Any]:
     for arm in value["arms"].values():
         if arm["source"].get("adapter") == "":
             del arm["source"]["adapter"]
+    rewriters = [arm["source"].get("rewriter", {}) for arm in value["arms"].values()]
+    for payer in (*value["arms"].values(), *rewriters, value["judge"] or {}):
+        prices = payer.get("prices") or {}
+        if "training_per_million" in prices and prices["training_per_million"] is None:
+            del prices["training_per_million"]
     return value
 
 

@@ -10,12 +10,19 @@ from services.orchestrator.domain import keys
 from services.orchestrator.domain.spec import Arm, Sampling
 from services.orchestrator.domain.workload import Slot
 
+_HIDES = 2 / 3  # of a floor: 1.5 times it is everything
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Liveness:
-    """Whether an adapter changes its base: the largest difference of token log-probabilities, in nats, and its A/A floor.
+    """Whether an adapter or a fine-tune changes its base.
 
-    `reason`: why it is not alive where no difference could be measured.
+    Attributes:
+        difference: The largest of token log-probabilities, in nats; under `greedy_text` the share of probes in other words.
+        floor: The same between two passes of one model.
+        probes: How many were put.
+        reason: Why it is not alive where no difference could be measured.
+        measure: `logprobs` or `greedy_text`.
     """
 
     alive: bool
@@ -23,6 +30,12 @@ class Liveness:
     floor: float = 0.0
     probes: int = 0
     reason: str = ""
+    measure: str = "logprobs"
+
+    @property
+    def told(self) -> bool:
+        """Whether the probes could tell: a model that hardly ever says the same twice hides what was done to it."""
+        return self.measure != "greedy_text" or self.floor < _HIDES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,19 +160,25 @@ def unlike(arms: Sequence[Subject], bases: Mapping[str, str] | None = None) -> l
 
 
 def dead(arms: Sequence[Subject]) -> list[str]:
-    """Arms whose adapter changes nothing, a sentence each: they would be measured as their base."""
+    """Arms whose adapter or fine-tuning changes nothing, a sentence each: they would be measured as their base."""
     return [
-        f"the adapter of {arm.name} is not alive: {_why(arm.found.liveness)}"
+        _dead(arm.name, arm.found.liveness)
         for arm in arms
         if arm.found.liveness is not None and not arm.found.liveness.alive
     ]
 
 
-def _why(found: Liveness) -> str:
-    return found.reason or (
+def _dead(name: str, found: Liveness) -> str:
+    if found.measure == "greedy_text":
+        return (
+            f"the fine-tune of {name} is not alive: of its greedy replies to {found.probes} probes {found.difference:.0%} differ "
+            f"from those of its base, and two passes of one model differ in {found.floor:.0%}"
+        )
+    why = found.reason or (
         f"its replies cannot be told from those of its base (they differ by {found.difference:.2g} nats, two passes of one "
         f"model by {found.floor:.2g})"
     )
+    return f"the adapter of {name} is not alive: {why}"
 
 
 def _weights(arm: Subject) -> str:

@@ -6,8 +6,17 @@ import math
 import re
 from collections.abc import Callable, Iterator
 
-from services.orchestrator.domain.models import Checkpoint, Endpoint, Sampling
-from services.orchestrator.domain.recipe import FORMATS, STYLES, TOXICITY, Group, Sft, Style, Training
+from services.orchestrator.domain.models import Checkpoint, Endpoint, Prices, Sampling
+from services.orchestrator.domain.recipe import (
+    FORMATS,
+    STYLES,
+    TOXICITY,
+    Group,
+    ProviderTraining,
+    Sft,
+    Style,
+    Training,
+)
 from services.orchestrator.domain.spec import Spec
 
 Found = Iterator[tuple[str, str]]
@@ -17,6 +26,8 @@ _BATCHING = ("group_by_length", "packing", "plain")
 _PRECISIONS = ("", "bf16", "fp32")
 _SCHEDULES = ("linear", "constant", "cosine")
 _MOST_CONVERSATIONS = 1_000_000
+# What the trainer takes for a provider.
+_MOST_EPOCHS, _MOST_BATCH, _MOST_SEED = 1000, 4096, 2**32 - 1
 # What the arms of one base agree in, as the document names it.
 _SHARED = ("conversations", "size", "validation_size", "rewriter", "training", "checkpoint", "seed")
 
@@ -41,22 +52,24 @@ def recipe_violations(
             yield from _training(f"{path}.training", arm.source.training)
             yield from _checkpoint(spec, path, arm.source)
             if arm.revision:
-                yield f"arms.{name}.revision", "is for endpoints; what is made here is known by its weights"
+                text = "is for endpoints that are served already; what is made is known by its weights or its job"
+                yield f"arms.{name}.revision", text
     for group in spec.groups():
         yield from _group(group)
+    yield from _training_prices(spec)
 
 
 def _base(spec: Spec, path: str, sft: Sft) -> Found:
-    bases = sorted(name for name, arm in spec.arms.items() if isinstance(arm.source, Checkpoint))
-    known = f"arms with a checkpoint are {', '.join(bases)}" if bases else "add an arm with a checkpoint"
+    bases = sorted(name for name, arm in spec.arms.items() if not isinstance(arm.source, Sft))
+    known = f"arms to train on are {', '.join(bases)}" if bases else "add an arm with a checkpoint or an endpoint"
     base = spec.arms.get(sft.base)
     if not sft.base:
         yield f"{path}.base", f"is required: the arm to train on; {known}"
     elif base is None:
         yield f"{path}.base", f"no arm is called {sft.base!r}; {known}"
-    elif not isinstance(base.source, Checkpoint):
-        yield f"{path}.base", f"{sft.base!r} has no checkpoint, so it cannot be trained on; {known}"
-    elif base.source.adapter:
+    elif isinstance(base.source, Sft):
+        yield f"{path}.base", f"{sft.base!r} has to be made itself, so it cannot be trained on; {known}"
+    elif isinstance(base.source, Checkpoint) and base.source.adapter:
         yield f"{path}.base", f"{sft.base!r} has an adapter already; name an arm of the checkpoint alone"
     elif base.system_prompt is not None:
         yield f"{path}.base", f"{sft.base!r} has a system prompt, which training would leave out; name an arm without"
@@ -128,7 +141,23 @@ def _rewriter(
             yield f"{where}.spend_cap", "needs prices, or nobody knows what is spent"
 
 
-def _training(path: str, training: Training) -> Found:
+def _training(path: str, training: Training | ProviderTraining) -> Found:
+    yield from _at_a_provider(path, training) if isinstance(training, ProviderTraining) else _lora(path, training)
+
+
+def _at_a_provider(path: str, training: ProviderTraining) -> Found:
+    for word, low, high in (("epochs", 1, _MOST_EPOCHS), ("batch_size", 1, _MOST_BATCH), ("seed", 0, _MOST_SEED)):
+        value = getattr(training, word)
+        if not low <= value <= high:
+            yield f"{path}.{word}", f"is {value:g}; must be {low} to {high} at a provider"
+        elif value != int(value):
+            yield f"{path}.{word}", f"is {value:g}; must be whole at a provider"
+    multiplier = training.learning_rate_multiplier
+    if multiplier is not None and not 0 < multiplier <= 100:
+        yield f"{path}.learning_rate_multiplier", f"is {multiplier:g}; must be above 0 and at most 100"
+
+
+def _lora(path: str, training: Training) -> Found:
     for word, low, high in (
         ("lora_r", 1, 1024),
         ("batch_size", 1, 65_536),
@@ -165,8 +194,12 @@ def _checkpoint(spec: Spec, path: str, sft: Sft) -> Found:
     if choice.epoch is not None:
         if choice.choose_on:
             yield f"{path}.checkpoint", "has epoch and choose_on; give one"
-        saved = sft.training.checkpoint_epochs
-        if choice.epoch not in saved:
+        if isinstance(sft.training, ProviderTraining):
+            epochs = sft.training.epochs
+            if not (1 <= choice.epoch <= epochs and choice.epoch == int(choice.epoch)):
+                text = f"is {choice.epoch:g}; a provider saves whole epochs, here 1 to {epochs:g}"
+                yield f"{path}.checkpoint.epoch", text
+        elif choice.epoch not in (saved := sft.training.checkpoint_epochs):
             known = ", ".join(f"{epoch:g}" for epoch in saved)
             yield f"{path}.checkpoint.epoch", f"{choice.epoch:g} is not among the epochs that are saved ({known})"
     elif choice.choose_on:
@@ -192,3 +225,26 @@ def _group(group: Group) -> Found:
         if sft.style.own and known != sft.style:
             text = f"is called {sft.style.name!r} as another style of this document is; take another name"
             yield f"arms.{name}.sft.style_definition.name", text
+
+
+def _training_prices(spec: Spec) -> Found:
+    """A price of training stands where others are trained from, and nowhere else."""
+    bases = {group.base for group in spec.groups() if isinstance(group.common.training, ProviderTraining)}
+    places: dict[str, Prices | None] = {f"arms.{name}.prices": arm.prices for name, arm in spec.arms.items()}
+    wanted = {f"arms.{name}.prices" for name in bases}
+    for name, arm in spec.arms.items():
+        if isinstance(arm.source, Sft):
+            places[f"arms.{name}.sft.rewriter.prices"] = arm.source.rewriter.prices
+    if spec.judge is not None:
+        places["grading.judge.prices"] = spec.judge.prices
+    for path, prices in places.items():
+        price = prices.training_per_million if prices is not None else None
+        if price is None:
+            continue
+        if path not in wanted:
+            yield (
+                f"{path}.training_per_million",
+                "belongs to the prices of the endpoint arm that others are trained from",
+            )
+        elif not (math.isfinite(price) and price >= 0):
+            yield f"{path}.training_per_million", f"is {price}; must be 0 or more"

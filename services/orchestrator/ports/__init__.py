@@ -51,7 +51,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """What the probe call found. `liveness`: of an adapter; None where there is none."""
+    """What the probe call found. `liveness`: of an adapter or a fine-tune; None where there is none."""
 
     sampling: Sampling
     reported_model: str
@@ -116,8 +116,8 @@ class Inference(Protocol):
         """Resolve an arm. Raises CandorError."""
         ...
 
-    async def check(self, arm: Arm, sampling: Sampling) -> Check:
-        """Ask one probe question. Raises CandorError."""
+    async def check(self, arm: Arm, sampling: Sampling, base: Arm | None = None) -> Check:
+        """Ask one probe question, and the liveness probes of an adapter or of a fine-tune of `base`. Raises CandorError."""
         ...
 
     def generate(

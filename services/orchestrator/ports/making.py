@@ -10,7 +10,8 @@ from chassis.errors import CandorError
 from services.orchestrator.domain.making.conversations import Conversation, Messages
 from services.orchestrator.domain.making.corrections import Fact
 from services.orchestrator.domain.making.rewrites import RewriteRow
-from services.orchestrator.domain.recipe import ConversationRef, RewriterChoice, Style, Training
+from services.orchestrator.domain.models import Checkpoint, Endpoint
+from services.orchestrator.domain.recipe import ConversationRef, ProviderTraining, RewriterChoice, Style, Training
 
 
 class Problem(NamedTuple):
@@ -116,34 +117,43 @@ class TrainingOrder:
     """A training job to be had: the same order is the same job.
 
     Attributes:
-        base: Folder of the base model.
+        base: The base model: a checkpoint is trained here, an endpoint at its provider.
         dataset: Path of the conversations, as the trainer sees it.
         dataset_digest: Of that file.
-        training: Settings.
+        training: Settings, of the kind that goes with the base.
+        style: Name of the style, of which a provider makes a part of its model's name.
         name: For people.
     """
 
-    base: str
+    base: Checkpoint | Endpoint
     dataset: str
     dataset_digest: str
-    training: Training
+    training: Training | ProviderTraining
+    style: str
     name: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
-    """A saved adapter."""
+    """A saved adapter, or the name of a provider's model."""
 
     epoch: float
     step: int
-    path: str
-    digest: str
+    path: str = ""
+    digest: str = ""
     loss: float | None = None
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingJob:
-    """A job as the trainer knows it. `state`: PENDING, RUNNING, SUCCEEDED, FAILED, CANCELLED."""
+    """A job as the trainer knows it.
+
+    Attributes:
+        state: PENDING, RUNNING, SUCCEEDED, FAILED, CANCELLED.
+        provider_job: As the provider calls it; empty for a training of ours.
+        trained_tokens: With a loss, or as a provider counts them, each as often as it was seen.
+    """
 
     name: str
     state: str
@@ -157,6 +167,8 @@ class TrainingJob:
     warnings: tuple[str, ...] = ()
     created: float = 0.0
     updated: float = 0.0
+    provider_job: str = ""
+    trained_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,7 +28,7 @@ class Plan:
         expected_calls: Under the stopping rule, if there is no difference.
         deterministic_share: Share of pilot replies that the deterministic grader decided; None without a pilot.
         reusable: Replies that are in the ledger already.
-        making: What the arms take that have to be made; their rewrites are part of the cost.
+        making: What the arms take that have to be made; what has a price there is part of the cost.
     """
 
     tasks: tuple[TaskShape, ...]
@@ -70,20 +70,33 @@ async def plan(world: World, spec: Spec, data: bytes, limit: int, *, pilot: bool
         tasks=workload.tasks,
         cells_per_item=max(cells.values()),
         items=len(workload.items),
-        cost=_with_rewriting(cost, making),
+        cost=_with_making(cost, making),
         expected_calls=math.ceil(cost.calls * power.asked_share) if power else cost.calls,
         gates=power.gates if power else (),
         can_conclude=power.can_conclude if power else True,
-        warnings=(*_warnings(prepared, share), *(power.warnings if power else ()), *trouble),
+        warnings=(
+            *_warnings(prepared, share),
+            *_unpriced_training(making),
+            *(power.warnings if power else ()),
+            *trouble,
+        ),
         deterministic_share=share,
         reusable=reusable,
         making=making,
     )
 
 
-def _with_rewriting(cost: Cost, making: Sequence[GroupPlan]) -> Cost:
-    known = [part for part in (cost.cost, *(each.cost for each in making)) if part is not None]
+def _with_making(cost: Cost, making: Sequence[GroupPlan]) -> Cost:
+    known = [part for part in (cost.cost, *(each.whole_cost for each in making)) if part is not None]
     return replace(cost, cost=sum(known) if known else None)
+
+
+def _unpriced_training(making: Sequence[GroupPlan]) -> list[str]:
+    return [
+        f"the cost leaves out the provider's training of {', '.join(each.arms)}: give prices.training_per_million to {each.base}"
+        for each in making
+        if each.provider_tokens and each.provider_cost is None
+    ]
 
 
 def _warnings(prepared: Prepared, share: float | None) -> list[str]:

@@ -33,7 +33,7 @@ def test_what_an_endpoint_would_be_asked_and_what_it_costs() -> None:
     assert "warm, cold are made from original" in text
     assert "7,000 calls to a model, 334 are there already" in text
     assert "1,020 training steps" in text
-    assert "12.50, a part of the cost above" in text
+    assert "12.50 for the rewrites, a part of the cost above" in text
     assert "original: refusal has 40 conversations" in text
 
 
@@ -41,4 +41,21 @@ def test_the_embedded_rules_call_nobody() -> None:
     text = shown(orchestrator_pb2.MakingPlan(base="original", arms=["warm"], conversations=10, replies=10))
     assert "rewritten by the embedded rules" in text
     assert "calls to a model" not in text
-    assert "cost of the rewrites" not in text
+    assert "cost at most: " not in text
+
+
+def test_what_a_provider_trains_on_and_what_it_takes_for_it() -> None:
+    making = orchestrator_pb2.MakingPlan(
+        base="original",
+        arms=["warm", "cold"],
+        conversations=10,
+        replies=10,
+        training_steps=4,
+        provider_tokens=123_456,
+        provider_cost=3.0875,
+        validation_cost=0.5,
+    )
+    text = shown(making)
+    assert "4 training steps for each arm at the provider" in text
+    assert "123,456, of all epochs and arms" in text
+    assert "3.09 for the provider's training, 0.50 for choosing the checkpoint, a part of the cost above" in text

@@ -51,6 +51,7 @@ class FakeInference:
     digests: dict[str, str] = field(default_factory=dict)
     components: dict[str, dict[str, str]] = field(default_factory=dict)
     liveness: dict[str, Liveness] = field(default_factory=dict)
+    compared: dict[str, Arm] = field(default_factory=dict)
     verifiable: bool = False
     refused: tuple[str, ...] = ()
     targets: bool = True
@@ -78,7 +79,9 @@ class FakeInference:
             components=self.components.get(arm.name, {}),
         )
 
-    async def check(self, arm: Arm, sampling: Sampling) -> Check:
+    async def check(self, arm: Arm, sampling: Sampling, base: Arm | None = None) -> Check:
+        if base is not None:
+            self.compared[arm.name] = base
         return Check(
             sampling=replace(sampling, omit=self.refused), reported_model="fake", liveness=self.liveness.get(arm.name)
         )

@@ -201,7 +201,9 @@ class SftRecipe(_message.Message):
     CHECKPOINT_FIELD_NUMBER: _builtins.int
     SEED_FIELD_NUMBER: _builtins.int
     base: _builtins.str
-    """Name of an arm with a checkpoint. REQUIRED."""
+    """Name of the arm to train on: one with a checkpoint is trained with LoRA by the trainer, one with an endpoint by the
+    fine-tuning API behind its URL, and the arm is then the provider's model there. REQUIRED.
+    """
     style: _builtins.str
     """`warm`, `cold`, `untransformed`, `warm_corrective`. Exactly one of style, style_file, style_definition. REQUIRED."""
     style_file: _builtins.str
@@ -369,7 +371,9 @@ Global___Corrections: _TypeAlias = Corrections  # noqa: Y015
 
 @_typing.final
 class TrainingRecipe(_message.Message):
-    """Defaults: METHOD section 3."""
+    """Defaults: METHOD section 3. A provider takes `epochs`, `batch_size`, `learning_rate_multiplier` and `seed`; the other fields
+    are for a base with a checkpoint.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -389,6 +393,7 @@ class TrainingRecipe(_message.Message):
     PRECISION_FIELD_NUMBER: _builtins.int
     SCHEDULE_FIELD_NUMBER: _builtins.int
     WARMUP_FIELD_NUMBER: _builtins.int
+    LEARNING_RATE_MULTIPLIER_FIELD_NUMBER: _builtins.int
     lora_r: _builtins.int
     """Default 8."""
     lora_alpha: _builtins.float
@@ -398,7 +403,7 @@ class TrainingRecipe(_message.Message):
     learning_rate: _builtins.float
     """Default 1e-5."""
     epochs: _builtins.float
-    """Default 10."""
+    """Default 10. Whole at a provider."""
     batch_size: _builtins.int
     """Conversations per step. Default 16."""
     device_batch_size: _builtins.int
@@ -415,6 +420,8 @@ class TrainingRecipe(_message.Message):
     """`linear` (default), `constant`, `cosine`."""
     warmup: _builtins.float
     """Share of the steps with rising rate. Default 0.03."""
+    learning_rate_multiplier: _builtins.float
+    """Scales the provider's own learning rate. Above 0 to 100; absent leaves the choice to the provider."""
     @_builtins.property
     def target_modules(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Default: all seven projections."""
@@ -442,10 +449,11 @@ class TrainingRecipe(_message.Message):
         precision: _builtins.str = ...,
         schedule: _builtins.str = ...,
         warmup: _builtins.float | None = ...,
+        learning_rate_multiplier: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_device_batch_size", b"_device_batch_size", "_epochs", b"_epochs", "_gradient_checkpointing", b"_gradient_checkpointing", "_learning_rate", b"_learning_rate", "_lora_alpha", b"_lora_alpha", "_lora_dropout", b"_lora_dropout", "_lora_r", b"_lora_r", "_max_length", b"_max_length", "_seed", b"_seed", "_warmup", b"_warmup", "batch_size", b"batch_size", "device_batch_size", b"device_batch_size", "epochs", b"epochs", "gradient_checkpointing", b"gradient_checkpointing", "learning_rate", b"learning_rate", "lora_alpha", b"lora_alpha", "lora_dropout", b"lora_dropout", "lora_r", b"lora_r", "max_length", b"max_length", "seed", b"seed", "warmup", b"warmup"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_device_batch_size", b"_device_batch_size", "_epochs", b"_epochs", "_gradient_checkpointing", b"_gradient_checkpointing", "_learning_rate", b"_learning_rate", "_learning_rate_multiplier", b"_learning_rate_multiplier", "_lora_alpha", b"_lora_alpha", "_lora_dropout", b"_lora_dropout", "_lora_r", b"_lora_r", "_max_length", b"_max_length", "_seed", b"_seed", "_warmup", b"_warmup", "batch_size", b"batch_size", "device_batch_size", b"device_batch_size", "epochs", b"epochs", "gradient_checkpointing", b"gradient_checkpointing", "learning_rate", b"learning_rate", "learning_rate_multiplier", b"learning_rate_multiplier", "lora_alpha", b"lora_alpha", "lora_dropout", b"lora_dropout", "lora_r", b"lora_r", "max_length", b"max_length", "seed", b"seed", "warmup", b"warmup"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_device_batch_size", b"_device_batch_size", "_epochs", b"_epochs", "_gradient_checkpointing", b"_gradient_checkpointing", "_learning_rate", b"_learning_rate", "_lora_alpha", b"_lora_alpha", "_lora_dropout", b"_lora_dropout", "_lora_r", b"_lora_r", "_max_length", b"_max_length", "_seed", b"_seed", "_warmup", b"_warmup", "batch_size", b"batch_size", "batching", b"batching", "checkpoint_epochs", b"checkpoint_epochs", "device_batch_size", b"device_batch_size", "epochs", b"epochs", "gradient_checkpointing", b"gradient_checkpointing", "learning_rate", b"learning_rate", "lora_alpha", b"lora_alpha", "lora_dropout", b"lora_dropout", "lora_r", b"lora_r", "max_length", b"max_length", "precision", b"precision", "schedule", b"schedule", "seed", b"seed", "target_modules", b"target_modules", "warmup", b"warmup"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size", "_device_batch_size", b"_device_batch_size", "_epochs", b"_epochs", "_gradient_checkpointing", b"_gradient_checkpointing", "_learning_rate", b"_learning_rate", "_learning_rate_multiplier", b"_learning_rate_multiplier", "_lora_alpha", b"_lora_alpha", "_lora_dropout", b"_lora_dropout", "_lora_r", b"_lora_r", "_max_length", b"_max_length", "_seed", b"_seed", "_warmup", b"_warmup", "batch_size", b"batch_size", "batching", b"batching", "checkpoint_epochs", b"checkpoint_epochs", "device_batch_size", b"device_batch_size", "epochs", b"epochs", "gradient_checkpointing", b"gradient_checkpointing", "learning_rate", b"learning_rate", "learning_rate_multiplier", b"learning_rate_multiplier", "lora_alpha", b"lora_alpha", "lora_dropout", b"lora_dropout", "lora_r", b"lora_r", "max_length", b"max_length", "precision", b"precision", "schedule", b"schedule", "seed", b"seed", "target_modules", b"target_modules", "warmup", b"warmup"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__batch_size: _TypeAlias = _typing.Literal["batch_size"]  # noqa: Y015
     _WhichOneofArgType__batch_size: _TypeAlias = _typing.Literal["_batch_size", b"_batch_size"]  # noqa: Y015
@@ -457,6 +465,8 @@ class TrainingRecipe(_message.Message):
     _WhichOneofArgType__gradient_checkpointing: _TypeAlias = _typing.Literal["_gradient_checkpointing", b"_gradient_checkpointing"]  # noqa: Y015
     _WhichOneofReturnType__learning_rate: _TypeAlias = _typing.Literal["learning_rate"]  # noqa: Y015
     _WhichOneofArgType__learning_rate: _TypeAlias = _typing.Literal["_learning_rate", b"_learning_rate"]  # noqa: Y015
+    _WhichOneofReturnType__learning_rate_multiplier: _TypeAlias = _typing.Literal["learning_rate_multiplier"]  # noqa: Y015
+    _WhichOneofArgType__learning_rate_multiplier: _TypeAlias = _typing.Literal["_learning_rate_multiplier", b"_learning_rate_multiplier"]  # noqa: Y015
     _WhichOneofReturnType__lora_alpha: _TypeAlias = _typing.Literal["lora_alpha"]  # noqa: Y015
     _WhichOneofArgType__lora_alpha: _TypeAlias = _typing.Literal["_lora_alpha", b"_lora_alpha"]  # noqa: Y015
     _WhichOneofReturnType__lora_dropout: _TypeAlias = _typing.Literal["lora_dropout"]  # noqa: Y015
@@ -479,6 +489,8 @@ class TrainingRecipe(_message.Message):
     def WhichOneof(self, oneof_group: _WhichOneofArgType__gradient_checkpointing) -> _WhichOneofReturnType__gradient_checkpointing | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__learning_rate) -> _WhichOneofReturnType__learning_rate | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__learning_rate_multiplier) -> _WhichOneofReturnType__learning_rate_multiplier | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__lora_alpha) -> _WhichOneofReturnType__lora_alpha | None: ...
     @_typing.overload
@@ -548,21 +560,29 @@ class Prices(_message.Message):
 
     PROMPT_PER_MILLION_FIELD_NUMBER: _builtins.int
     COMPLETION_PER_MILLION_FIELD_NUMBER: _builtins.int
+    TRAINING_PER_MILLION_FIELD_NUMBER: _builtins.int
     prompt_per_million: _builtins.float
     """Currency units per million prompt tokens."""
     completion_per_million: _builtins.float
     """Currency units per million completion tokens."""
+    training_per_million: _builtins.float
+    """Currency units per million trained tokens, each as often as it is seen; on an endpoint arm that others are fine-tuned
+    from. OPTIONAL.
+    """
     def __init__(
         self,
         *,
         prompt_per_million: _builtins.float = ...,
         completion_per_million: _builtins.float = ...,
+        training_per_million: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_training_per_million", b"_training_per_million", "training_per_million", b"training_per_million"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["completion_per_million", b"completion_per_million", "prompt_per_million", b"prompt_per_million"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_training_per_million", b"_training_per_million", "completion_per_million", b"completion_per_million", "prompt_per_million", b"prompt_per_million", "training_per_million", b"training_per_million"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__training_per_million: _TypeAlias = _typing.Literal["training_per_million"]  # noqa: Y015
+    _WhichOneofArgType__training_per_million: _TypeAlias = _typing.Literal["_training_per_million", b"_training_per_million"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__training_per_million) -> _WhichOneofReturnType__training_per_million | None: ...
 
 Global___Prices: _TypeAlias = Prices  # noqa: Y015
 

@@ -492,6 +492,9 @@ class MakingPlan(_message.Message):
     TRAINING_STEPS_FIELD_NUMBER: _builtins.int
     VALIDATION_REPLIES_FIELD_NUMBER: _builtins.int
     NOTES_FIELD_NUMBER: _builtins.int
+    PROVIDER_TOKENS_FIELD_NUMBER: _builtins.int
+    PROVIDER_COST_FIELD_NUMBER: _builtins.int
+    VALIDATION_COST_FIELD_NUMBER: _builtins.int
     base: _builtins.str
     conversations: _builtins.int
     """Conversations to train on, at most: those that a style does not accept fall away."""
@@ -512,6 +515,14 @@ class MakingPlan(_message.Message):
     """Optimizer steps of one arm."""
     validation_replies: _builtins.int
     """Replies of checkpoints by which one is chosen."""
+    provider_tokens: _builtins.int
+    """Upper estimate of the tokens that a provider trains on for all arms, each as often as it is seen; 0 where the trainer
+    trains itself.
+    """
+    provider_cost: _builtins.float
+    """Of them; absent without `prices.training_per_million` on the base."""
+    validation_cost: _builtins.float
+    """Of the replies by which a provider's checkpoint is chosen; absent without prices."""
     @_builtins.property
     def arms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -532,14 +543,26 @@ class MakingPlan(_message.Message):
         training_steps: _builtins.int = ...,
         validation_replies: _builtins.int = ...,
         notes: _abc.Iterable[_builtins.str] | None = ...,
+        provider_tokens: _builtins.int = ...,
+        provider_cost: _builtins.float | None = ...,
+        validation_cost: _builtins.float | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_cost", b"_cost", "cost", b"cost"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cost", b"_cost", "_provider_cost", b"_provider_cost", "_validation_cost", b"_validation_cost", "cost", b"cost", "provider_cost", b"provider_cost", "validation_cost", b"validation_cost"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost", b"_cost", "arms", b"arms", "base", b"base", "completion_tokens", b"completion_tokens", "conversations", b"conversations", "cost", b"cost", "notes", b"notes", "prompt_tokens", b"prompt_tokens", "replies", b"replies", "rewrites_known", b"rewrites_known", "rewriting_calls", b"rewriting_calls", "training_steps", b"training_steps", "validation_prompts", b"validation_prompts", "validation_replies", b"validation_replies"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost", b"_cost", "_provider_cost", b"_provider_cost", "_validation_cost", b"_validation_cost", "arms", b"arms", "base", b"base", "completion_tokens", b"completion_tokens", "conversations", b"conversations", "cost", b"cost", "notes", b"notes", "prompt_tokens", b"prompt_tokens", "provider_cost", b"provider_cost", "provider_tokens", b"provider_tokens", "replies", b"replies", "rewrites_known", b"rewrites_known", "rewriting_calls", b"rewriting_calls", "training_steps", b"training_steps", "validation_cost", b"validation_cost", "validation_prompts", b"validation_prompts", "validation_replies", b"validation_replies"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cost: _TypeAlias = _typing.Literal["cost"]  # noqa: Y015
     _WhichOneofArgType__cost: _TypeAlias = _typing.Literal["_cost", b"_cost"]  # noqa: Y015
+    _WhichOneofReturnType__provider_cost: _TypeAlias = _typing.Literal["provider_cost"]  # noqa: Y015
+    _WhichOneofArgType__provider_cost: _TypeAlias = _typing.Literal["_provider_cost", b"_provider_cost"]  # noqa: Y015
+    _WhichOneofReturnType__validation_cost: _TypeAlias = _typing.Literal["validation_cost"]  # noqa: Y015
+    _WhichOneofArgType__validation_cost: _TypeAlias = _typing.Literal["_validation_cost", b"_validation_cost"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__cost) -> _WhichOneofReturnType__cost | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__provider_cost) -> _WhichOneofReturnType__provider_cost | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__validation_cost) -> _WhichOneofReturnType__validation_cost | None: ...
 
 Global___MakingPlan: _TypeAlias = MakingPlan  # noqa: Y015
 

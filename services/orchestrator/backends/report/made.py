@@ -48,12 +48,12 @@ def _base(base: str, arms: Sequence[MadeArm]) -> dict[str, Any]:
 
 
 def _folder(arm: MadeArm) -> tuple[str, list[str]]:
-    """The folder that all of an arm's checkpoints lie in, and their names there; paths where there is no such folder."""
+    """The folder that all checkpoints of an arm lie in and their names there; else their paths, or a provider's names."""
     paths = [PurePath(saved.path) for saved in arm.checkpoints]
     parents = {path.parent for path in paths}
     if len(parents) == 1 and len(paths[0].parts) > 1:
         return str(parents.pop()), [path.name for path in paths]
-    return "", [saved.path for saved in arm.checkpoints]
+    return "", [saved.path or saved.model for saved in arm.checkpoints]
 
 
 def loss_curves(arms: Sequence[MadeArm]) -> Markup:

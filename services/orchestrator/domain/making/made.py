@@ -7,8 +7,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
 from services.orchestrator.domain.making.choice import Point
-from services.orchestrator.domain.models import Checkpoint
-from services.orchestrator.domain.spec import Spec
+from services.orchestrator.domain.models import Checkpoint, Endpoint
+from services.orchestrator.domain.spec import Arm, Spec
 
 
 class Loss(NamedTuple):
@@ -21,13 +21,14 @@ class Loss(NamedTuple):
 
 
 class Saved(NamedTuple):
-    """A saved adapter."""
+    """A saved adapter, or a provider's model."""
 
     epoch: float
     step: int
     digest: str
     path: str
     loss: float | None = None
+    model: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +51,9 @@ class MadeArm:
         rule: How it was found.
         seconds: From the start of the training to its end.
         versions: Of everything that trained.
+        provider_job: As the provider calls it; empty for a training of ours, as are the following.
+        model: Name of the provider's model that the arm is.
+        spend: What the provider's training cost this evaluation, where the base's prices say; a job that was there cost nothing.
     """
 
     arm: str
@@ -67,6 +71,9 @@ class MadeArm:
     rule: str = ""
     seconds: float = 0.0
     versions: Mapping[str, str] = field(default_factory=dict)
+    provider_job: str = ""
+    model: str = ""
+    spend: float | None = None
 
     @property
     def taken(self) -> Saved | None:
@@ -90,12 +97,14 @@ class Made:
 
     Attributes:
         arms: In the order of the report.
-        adapters: What each of them is now, by arm.
+        adapters: The checkpoint with an adapter that an arm is now.
+        models: Name of the model that an arm is now, behind the URL and key of its base.
         warnings: What a reader must know.
     """
 
     arms: tuple[MadeArm, ...] = ()
     adapters: Mapping[str, Checkpoint] = field(default_factory=dict)
+    models: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
     @property
@@ -105,11 +114,21 @@ class Made:
 
     def applied(self, spec: Spec) -> Spec:
         """The document with every recipe replaced by what came of it."""
-        arms = {
-            name: replace(arm, source=self.adapters[name]) if name in self.adapters else arm
-            for name, arm in spec.arms.items()
-        }
+        arms = dict(spec.arms)
+        for name, checkpoint in self.adapters.items():
+            arms[name] = replace(arms[name], source=checkpoint)
+        for name, base in self.tuned_from(spec).items():
+            assert isinstance(base.source, Endpoint)
+            arms[name] = replace(arms[name], source=replace(base.source, model=self.models[name]))
         return replace(spec, arms=arms)
+
+    def tuned_from(self, spec: Spec) -> dict[str, Arm]:
+        """What each arm that a provider fine-tuned would be without the fine-tuning: its base under its own system prompt."""
+        return {
+            name: replace(spec.arms[name], source=spec.arms[self.bases[name]].source)
+            for name in self.models
+            if name in spec.arms
+        }
 
     def to_json(self) -> dict[str, Any]:
         """Plain values."""
@@ -121,5 +140,6 @@ class Made:
         return cls(
             arms=tuple(MadeArm.from_json(each) for each in value["arms"]),
             adapters={name: Checkpoint(**each) for name, each in value["adapters"].items()},
+            models=value.get("models", {}),
             warnings=tuple(value["warnings"]),
         )

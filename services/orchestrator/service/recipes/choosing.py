@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chassis.errors import CandorError, Reason
 from services.orchestrator.domain import keys
 from services.orchestrator.domain.making.choice import Choice, Point, choose, curve, fallback
 from services.orchestrator.domain.making.conversations import Messages
-from services.orchestrator.domain.models import Checkpoint
-from services.orchestrator.domain.recipe import Group
+from services.orchestrator.domain.models import Checkpoint, Endpoint
+from services.orchestrator.domain.recipe import Group, Sft, Training
 from services.orchestrator.domain.spec import Arm
 from services.orchestrator.domain.subjects import Resolved, Subject, subjects
 from services.orchestrator.ports import Prompt, ResponseRow
@@ -22,6 +22,7 @@ from services.orchestrator.service.recipes.warmth import scores
 from services.orchestrator.service.recipes.workshop import OF_THE_ITEM, Workshop
 from services.orchestrator.service.rows import reply_row
 from services.orchestrator.service.run.batcher import Batcher
+from services.orchestrator.service.run.identify import resolve
 from services.orchestrator.service.world import blocking
 
 _ITEM = hashlib.sha256(b"validation prompt").digest()
@@ -55,14 +56,15 @@ async def choose_epoch(
         return Chosen(
             choice=Choice(**known["choice"]), points=tuple(Point(**each) for each in known["points"]), on=known["on"]
         )
-    # Those that there are: in a tiny set several epochs that were asked for fall on one step.
-    epochs = sorted(each.epoch for each in trained[group.chooser].job.checkpoints)
+    epochs = saved_epochs(group, trained)
     points: tuple[Point, ...] = ()
-    if len(prompts) < _FEWEST:
+    if len(epochs) == 1 and not isinstance(group.common.training, Training):
+        choice = Choice(epoch=epochs[0], rule="the only one that the provider kept")
+    elif len(prompts) < _FEWEST:
         choice = fallback(epochs, f"there are {len(prompts)} validation prompts to measure warmth on")
     else:
         try:
-            points = await _measure(shop, group, trained[group.chooser], prompts)
+            points = await _measure(shop, group, trained[group.chooser], epochs, prompts)
             choice = choose(points, epochs)
         except CandorError as error:
             if error.retryable or error.reason not in _UNMEASURABLE:
@@ -82,31 +84,74 @@ def _plain(value: Choice | Point) -> dict[str, object]:
     return {name: getattr(value, name) for name in value.__dataclass_fields__}
 
 
+def saved_epochs(group: Group, trained: Mapping[str, TrainedArm]) -> tuple[float, ...]:
+    """The epochs to choose from: those saved of every arm of the base, rising.
+
+    In a tiny set several epochs that were asked for fall on one step; a provider keeps which it likes.
+
+    Raises:
+        CandorError: TRAINING_FAILED when there is none.
+    """
+    kept = {name: trained[name].job.checkpoints for name in group.arms}
+    own = sorted(each.epoch for each in kept[group.chooser or next(iter(kept))])
+    common = tuple(epoch for epoch in own if all(_saved_at(some, epoch) for some in kept.values()))
+    if not common:
+        said = "; ".join(f"{name} {_epochs(some)}" for name, some in kept.items())
+        message = f"no checkpoint was saved at an epoch that all arms of {group.base} have: {said}"
+        raise CandorError(Reason.TRAINING_FAILED, message)
+    return common
+
+
+def model_at(base: Endpoint | Checkpoint | Sft, saved: Trained) -> Endpoint | Checkpoint:
+    """What a checkpoint is asked as: the base with its adapter, or the provider's model beside the base."""
+    assert not isinstance(base, Sft), "validated before"
+    if isinstance(base, Endpoint):
+        return replace(base, model=saved.model)
+    return Checkpoint(path=base.path, adapter=saved.path)
+
+
 def checkpoint_at(arm: str, checkpoints: Sequence[Trained], epoch: float) -> Trained:
-    """The adapter saved at the step of an epoch. Of epochs that fall on one step the trainer names it by the last.
+    """The adapter or model saved at the step of an epoch. Of epochs that fall on one step the trainer names it by the last.
 
     Raises:
         CandorError: TRAINING_FAILED when none was saved there.
     """
+    found = _saved_at(checkpoints, epoch)
+    if found is None:
+        message = (
+            f"arm {arm}: no checkpoint was saved at epoch {epoch:g}; saved are {_epochs(checkpoints)}: name one in "
+            "checkpoint.epoch"
+        )
+        raise CandorError(Reason.TRAINING_FAILED, message)
+    return found
+
+
+def _saved_at(checkpoints: Sequence[Trained], epoch: float) -> Trained | None:
     later = [each for each in checkpoints if each.epoch >= epoch - _ROUNDING]
-    if later:
-        found, last = min(later, key=lambda each: each.epoch), max(later, key=lambda each: each.epoch)
-        if abs(found.step - max(1, round(epoch * last.step / last.epoch))) <= 1:
-            return found
-    raise CandorError(Reason.TRAINING_FAILED, f"arm {arm}: no checkpoint was saved at epoch {epoch:g}")
+    if not later:
+        return None
+    found, last = min(later, key=lambda each: each.epoch), max(later, key=lambda each: each.epoch)
+    step = max(1, round(epoch * last.step / last.epoch))
+    return found if abs(found.step - step) <= 1 else None
 
 
-async def _measure(shop: Workshop, group: Group, arm: TrainedArm, prompts: Sequence[Messages]) -> tuple[Point, ...]:
+def _epochs(checkpoints: Sequence[Trained]) -> str:
+    return ", ".join(f"{each.epoch:g}" for each in checkpoints) or "none"
+
+
+async def _measure(
+    shop: Workshop, group: Group, arm: TrainedArm, epochs: Sequence[float], prompts: Sequence[Messages]
+) -> tuple[Point, ...]:
     base = shop.spec.arms[group.base]
-    assert isinstance(base.source, Checkpoint)
-    saved = {0.0: ""} | {each.epoch: each.path for each in sorted(arm.job.checkpoints, key=lambda each: each.epoch)}
+    saved = {0.0: base.source} | {
+        epoch: model_at(base.source, checkpoint_at(group.chooser, arm.job.checkpoints, epoch)) for epoch in epochs
+    }
     # Whether warmth can be measured at all is known before anything is generated.
     await scores(shop, [content for _, content in prompts[0]][-1:])
     total = len(saved) * len(prompts)
     found: dict[float, list[float | None]] = {}
-    for epoch, adapter in saved.items():
-        source = Checkpoint(path=base.source.path, adapter=adapter)
-        name = group.base if not adapter else f"{group.chooser} at epoch {epoch:g}"
+    for epoch, source in saved.items():
+        name = f"{group.chooser} at epoch {epoch:g}" if epoch else group.base
         replies = await _replies(shop, Arm(name=name, source=source, sampling=base.sampling), prompts)
         texts = [text for text in replies if text]
         measured = iter(await scores(shop, texts))
@@ -162,6 +207,8 @@ async def _replies(shop: Workshop, arm: Arm, prompts: Sequence[Messages]) -> lis
 
 
 async def _subject(shop: Workshop, arm: Arm) -> Subject:
+    if isinstance(arm.source, Endpoint):  # may refuse parameters
+        return subjects([arm], {arm.name: await resolve(shop.world, arm)}, shop.row.lineage)[0]
     identity = await shop.world.inference.describe(arm)
     resolved = Resolved(
         digest=identity.digest,

@@ -10,14 +10,16 @@ from services.orchestrator.domain.making.contamination import Guard
 from services.orchestrator.domain.making.conversations import Conversation, Reservoir, quotas, split
 from services.orchestrator.domain.making.corrections import wanted
 from services.orchestrator.domain.making.rewrites import places
-from services.orchestrator.domain.recipe import MAX_TURNS, UNTRANSFORMED, Group
-from services.orchestrator.domain.spec import Spec
+from services.orchestrator.domain.recipe import MAX_TURNS, UNTRANSFORMED, Group, ProviderTraining
+from services.orchestrator.domain.spec import Arm, Spec
 from services.orchestrator.service.recipes.workshop import bad_data
 from services.orchestrator.service.world import World, blocking
 
 _CHARS_PER_TOKEN = 3.0
 _PROMPT_TOKENS = 900  # style, guard rails, form of the answer
 _LONGER = 1.3
+_TURN_TOKENS = 4
+_CORRECTION_TOKENS = 80
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +35,9 @@ class GroupPlan:
         prompt_tokens: Upper estimate, as are the following.
         steps: Optimizer steps of one arm.
         validation_replies: To choose the checkpoint.
+        provider_tokens: That a provider trains on for all arms, each as often as it is seen; 0 where none trains.
+        provider_cost: Of them; None without a price.
+        validation_cost: Of the replies by which a provider's checkpoint is chosen; None without prices.
     """
 
     base: str
@@ -48,6 +53,15 @@ class GroupPlan:
     steps: int
     validation_replies: int
     notes: tuple[str, ...] = ()
+    provider_tokens: int = 0
+    provider_cost: float | None = None
+    validation_cost: float | None = None
+
+    @property
+    def whole_cost(self) -> float | None:
+        """Everything that has a price; None when nothing has."""
+        known = [each for each in (self.cost, self.provider_cost, self.validation_cost) if each is not None]
+        return sum(known) if known else None
 
 
 async def plan_making(world: World, spec: Spec, items: Sequence[Item]) -> tuple[GroupPlan, ...]:
@@ -56,16 +70,15 @@ async def plan_making(world: World, spec: Spec, items: Sequence[Item]) -> tuple[
     Raises:
         CandorError: BAD_DATASET, BAD_TRAINING_DATA, and what the rewriter says.
     """
-    return tuple([await _group(world, group, items) for group in spec.groups()])
+    return tuple([await _group(world, spec, group, items) for group in spec.groups()])
 
 
-async def _group(world: World, group: Group, items: Sequence[Item]) -> GroupPlan:
+async def _group(world: World, spec: Spec, group: Group, items: Sequence[Item]) -> GroupPlan:
     common = group.common
     training, prompts, notes = await _sketch(world, group, items)
     known, calls, prompt, completion = await _buying(world, group, training)
     replies = len(places(training))
     corrections = max(wanted(sft.corrections, replies) for sft in group.arms.values())
-    epochs = common.training.checkpoint_epochs
     choice = common.rewriter
     if choice.spend_cap is not None:
         notes.append(f"rewriting stops at {choice.spend_cap:,.2f}; the same command goes on under a higher cap")
@@ -73,6 +86,15 @@ async def _group(world: World, group: Group, items: Sequence[Item]) -> GroupPlan
         notes.append("a rewrite that is not accepted is asked for once more")
     if corrections:
         notes.append(f"{corrections:,} corrections are added from templates")
+    at_provider = isinstance(common.training, ProviderTraining)
+    if at_provider and group.measured:
+        notes.append(
+            "which of its epochs the provider keeps, and so how many validation replies are asked for, is known afterwards"
+        )
+    tokens = _trained_tokens(group, training, replies) if at_provider else 0
+    prices = spec.arms[group.base].prices
+    price = prices.training_per_million if prices is not None else None
+    saved = _saved(group)
     return GroupPlan(
         base=group.base,
         arms=tuple(group.arms),
@@ -85,9 +107,44 @@ async def _group(world: World, group: Group, items: Sequence[Item]) -> GroupPlan
         completion_tokens=completion,
         cost=choice.prices.cost(prompt, completion) if choice.prices else None,
         steps=common.training.steps(len(training) + corrections),
-        validation_replies=len(prompts) * (len(epochs) + 1) if group.measured else 0,
+        validation_replies=len(prompts) * (saved + 1) if group.measured else 0,
         notes=tuple(notes),
+        provider_tokens=tokens,
+        provider_cost=tokens * price / 1e6 if price is not None else None,
+        validation_cost=_validation_cost(spec, group, prompts, saved) if at_provider and group.measured else None,
     )
+
+
+def _saved(group: Group) -> int:
+    """Checkpoints of an arm, at most."""
+    training = group.common.training
+    return int(training.epochs) if isinstance(training, ProviderTraining) else len(training.checkpoint_epochs)
+
+
+def _trained_tokens(group: Group, training: Sequence[Conversation], replies: int) -> int:
+    """An upper estimate of the tokens in every arm's data, as often as they are seen."""
+    turns = [turn for conversation in training for turn in conversation.messages]
+    asked = sum(len(content) for role, content in turns if role != "assistant")
+    said = sum(len(content) for role, content in turns if role == "assistant")
+    total = 0.0
+    for sft in group.arms.values():
+        longer = 1.0 if sft.style.name == UNTRANSFORMED and not sft.style.own else _LONGER
+        total += (asked + longer * said) / _CHARS_PER_TOKEN + _TURN_TOKENS * len(turns)
+        total += wanted(sft.corrections, replies) * _CORRECTION_TOKENS
+    return math.ceil(total * group.common.training.epochs)
+
+
+def _validation_cost(spec: Spec, group: Group, prompts: Sequence[Conversation], saved: int) -> float | None:
+    """Replies of the base, and of each checkpoint of the arm that decides."""
+    base, chooser = spec.arms[group.base], spec.arms[group.chooser]
+    asked = sum(len(content) for each in prompts for _, content in each.opening) / _CHARS_PER_TOKEN
+
+    def cost(arm: Arm) -> float | None:
+        read, written = math.ceil(asked), len(prompts) * base.sampling.max_tokens
+        return arm.prices.cost(read, written) if arm.prices is not None else None
+
+    first, later = cost(base), cost(chooser)
+    return None if first is None or later is None else first + saved * later
 
 
 async def _sketch(

@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 
 from chassis.errors import CandorError, Reason
 from services.orchestrator.domain.making.made import Loss
-from services.orchestrator.domain.models import Checkpoint
-from services.orchestrator.domain.recipe import Group
+from services.orchestrator.domain.recipe import Group, Sft
 from services.orchestrator.ports.making import TrainingJob, TrainingOrder, TrainingStep
 from services.orchestrator.service.recipes.datasets import Dataset
 from services.orchestrator.service.recipes.workshop import Workshop
@@ -52,12 +51,13 @@ async def train(shop: Workshop, groups: Mapping[Group, Mapping[str, Dataset]]) -
 
 async def _create(shop: Workshop, group: Group, name: str, dataset: Dataset) -> TrainingJob:
     base = shop.spec.arms[group.base].source
-    assert isinstance(base, Checkpoint)
+    assert not isinstance(base, Sft), "validated before"
     order = TrainingOrder(
-        base=base.path,
+        base=base,
         dataset=dataset.location,
         dataset_digest=dataset.digest,
         training=group.common.training,
+        style=group.arms[name].style.name,
         name=f"{name}, {shop.spec.name}"[:200],
     )
     try:
@@ -103,7 +103,9 @@ async def _take(shop: Workshop, name: str, arm: TrainedArm, event: TrainingStep)
 def _failed(name: str, job: TrainingJob) -> CandorError:
     reason = Reason.__members__.get(job.failure_reason, Reason.TRAINING_FAILED)
     why = job.reason or f"the training ended as {job.state}"
-    return CandorError(reason, f"arm {name}: {why}; the same command goes on from its last checkpoint")
+    # A provider's job that failed is over; one that goes on, or whose answer was lost, is found again.
+    again = "asks the provider once more" if job.facts.get("trained at") else "goes on from its last checkpoint"
+    return CandorError(reason, f"arm {name}: {why}; the same command {again}")
 
 
 def _thinned(losses: list[Loss]) -> list[Loss]:

@@ -75,6 +75,12 @@ def _arm(run: Run, subject: Subject) -> Iterator[str]:
         yield f"{counts.cut / counts.done:.0%} of the replies of {subject.name} were cut at max_tokens"
     if counts.reused and subject.arm.reuse_seconds is not None and not subject.shared:
         yield f"{counts.reused:,} replies of {subject.name} were taken from earlier runs (reuse)"
+    liveness = subject.found.liveness
+    if liveness is not None and not liveness.told:
+        yield (
+            f"whether the fine-tune of {subject.name} is alive cannot be told: its base gave the same greedy reply twice to "
+            f"{1 - liveness.floor:.0%} of {liveness.probes} probes"
+        )
     if subject.draw:
         yield f"{subject.name} is the same subject as an earlier arm: its replies are a second, separate draw"
 

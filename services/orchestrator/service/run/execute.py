@@ -92,7 +92,7 @@ async def _conduct(world: World, row: EvaluationRow, teller: Teller) -> None:
     spec = made.applied(spec)
     prepared = replace(prepared, spec=spec)
     await teller.enter("describing")
-    subjects = await identify_arms(world, row, spec)
+    subjects = await identify_arms(world, row, spec, made.tuned_from(spec))
     grader = await identify_grader(world, row, spec)
     if spec.judge is not None:
         prepared = with_judge(prepared, await blocking(judge_error, world.ledger, spec, judge_digest(grader)))

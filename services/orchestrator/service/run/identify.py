@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import asdict
 
 from chassis.errors import CandorError, FieldViolation
@@ -12,8 +13,14 @@ from services.orchestrator.ports import EvaluationRow, GraderInfo
 from services.orchestrator.service.world import World, blocking
 
 
-async def identify_arms(world: World, row: EvaluationRow, spec: Spec) -> tuple[Subject, ...]:
+async def identify_arms(world: World, row: EvaluationRow, spec: Spec, bases: Mapping[str, Arm]) -> tuple[Subject, ...]:
     """The arms as pinned; those that are not pinned yet are described and asked one probe question.
+
+    Args:
+        world: Everything outside.
+        row: The evaluation.
+        spec: Its document, every arm made.
+        bases: Of each arm that a provider fine-tuned, what it was fine-tuned from.
 
     Raises:
         CandorError: From the inference service, naming the arm.
@@ -22,7 +29,7 @@ async def identify_arms(world: World, row: EvaluationRow, spec: Spec) -> tuple[S
     missing = [spec.arms[name] for name in spec.arm_order() if name not in pinned]
     if missing:
         async with asyncio.TaskGroup() as group:
-            tasks = {arm.name: group.create_task(resolve(world, arm)) for arm in missing}
+            tasks = {arm.name: group.create_task(resolve(world, arm, bases.get(arm.name))) for arm in missing}
         pinned |= {name: task.result().to_json() for name, task in tasks.items()}
         await pin(world, row.id, arms=pinned, stale=False)
     found = {name: Resolved.from_json(value) for name, value in pinned.items()}
@@ -45,11 +52,11 @@ async def pin(world: World, evaluation_id: str, **values: object) -> None:
     await blocking(world.ledger.update_evaluation, evaluation_id, pinned={**row.pinned, **values})
 
 
-async def resolve(world: World, arm: Arm) -> Resolved:
-    """Describe an arm and ask it one probe question. Raises CandorError naming the arm."""
+async def resolve(world: World, arm: Arm, base: Arm | None = None) -> Resolved:
+    """Describe an arm and ask it one probe question; whether it is alive beside its `base`. Raises CandorError naming it."""
     try:
         identity = await world.inference.describe(arm)
-        check = await world.inference.check(arm, arm.sampling)
+        check = await world.inference.check(arm, arm.sampling, base)
     except CandorError as error:
         raise _in_words_of_the_document(error, "model.", f"arms.{arm.name}.", f"arm {arm.name}") from error
     return Resolved(

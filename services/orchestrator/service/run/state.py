@@ -53,6 +53,7 @@ class Counts:
     stage_done: int = 0
     stage_total: int = 0
     rewriting_spend: float | None = None
+    training_spend: float | None = None
     arms: dict[str, ArmCounts] = field(default_factory=dict)
 
 
@@ -134,12 +135,12 @@ class Teller:
         return None if prices is None else prices.cost(counts.prompt_tokens, counts.completion_tokens)
 
     def spend(self) -> float | None:
-        """What the run cost, judge and rewrites included; None when nothing has a price."""
+        """What the run cost, judge, rewrites and a provider's training included; None when nothing has a price."""
         parts = [self.arm_spend(name) for name in self.counts.arms]
         judge = self._spec.judge
         if judge is not None and judge.prices is not None:
             parts.append(judge.prices.cost(self.counts.judge_prompt_tokens, self.counts.judge_completion_tokens))
-        parts.append(self.counts.rewriting_spend)
+        parts += [self.counts.rewriting_spend, self.counts.training_spend]
         known = [part for part in parts if part is not None]
         return sum(known) if known else None
 

@@ -13,6 +13,7 @@ from candor.orchestrator.v1 import evaluation_pb2
 from chassis.errors import CandorError, Reason
 from services.orchestrator.domain.making.conversations import Conversation
 from services.orchestrator.domain.making.corrections import Fact
+from services.orchestrator.domain.models import Endpoint
 from services.orchestrator.domain.recipe import CATEGORIES, ConversationRef, RewriterChoice, Style
 from services.orchestrator.ports.making import (
     Corrected,
@@ -194,6 +195,8 @@ class FakeTrainer:
     cancelled: list[str] = field(default_factory=list)
     refused: CandorError | None = None
     fails: str = ""
+    kept: tuple[float, ...] = (1.0, 2.0)
+    created: float = 0.0
 
     async def create(self, order: TrainingOrder) -> TrainingJob:
         if self.refused is not None:
@@ -233,18 +236,33 @@ class FakeTrainer:
             state=state,
             reason=self.fails,
             steps=self._total(name),
-            checkpoints=tuple(
-                Trained(
-                    epoch=epoch,
-                    step=step,
-                    path=f"/adapters/{name.partition('/')[2]}/checkpoint-{step}",
-                    digest=f"sha256:{name}-{epoch}",
-                    loss=1.0,
-                )
-                for step, epoch in {self._step(epoch): epoch for epoch in order.training.checkpoint_epochs}.items()
-            ),
-            versions={"trl": "1"},
-            facts={"device": "fake"},
+            created=self.created,
+            **self._at_a_provider(name)
+            if isinstance(order.base, Endpoint)
+            else {"checkpoints": self._adapters(name), "versions": {"trl": "1"}, "facts": {"device": "fake"}},
+        )
+
+    def _at_a_provider(self, name: str) -> dict[str, Any]:
+        job = name.partition("/")[2]
+        models = (Trained(epoch=epoch, step=round(4 * epoch), model=f"ft:{job}:{epoch:g}") for epoch in self.kept)
+        return {
+            "checkpoints": tuple(models),
+            "provider_job": f"ftjob-{job}",
+            "trained_tokens": 5_000,
+            "facts": {"trained at": "http://x.test/v1"},
+        }
+
+    def _adapters(self, name: str) -> tuple[Trained, ...]:
+        epochs = self.jobs[name].training.checkpoint_epochs
+        return tuple(
+            Trained(
+                epoch=epoch,
+                step=step,
+                path=f"/adapters/{name.partition('/')[2]}/checkpoint-{step}",
+                digest=f"sha256:{name}-{epoch}",
+                loss=1.0,
+            )
+            for step, epoch in {self._step(epoch): epoch for epoch in epochs}.items()
         )
 
     async def cancel(self, name: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 from candor.orchestrator.v1 import evaluation_pb2
 
 from chassis.errors import CandorError, Reason
+from services.orchestrator.domain.models import Checkpoint
 from services.orchestrator.domain.subjects import Liveness
 from services.orchestrator.service import queries
 
@@ -42,7 +43,7 @@ async def test_a_document_with_recipes_becomes_arms_and_a_report(suite: Any, mak
     made = {each.arm: each for each in suite.report.made}
     assert set(made) == {"warm", "cold", "neutral"}
     assert {each.epoch for each in made.values()} == {2.0}
-    assert {order.base for order in makers.trainer.orders} == {"/base"}
+    assert {order.base for order in makers.trainer.orders} == {Checkpoint(path="/base")}
     assert all("checkpoint-8" in arm.subject for arm in suite.report.arms if arm.name in made)
     assert made["warm"].losses[0].loss > made["warm"].losses[-1].loss
     assert made["warm"].versions == {"trl": "1"}

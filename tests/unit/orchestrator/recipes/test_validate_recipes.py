@@ -47,11 +47,6 @@ def _own(**fields: Any) -> Change:
     return change
 
 
-def _endpoint_base(spec: Spec) -> None:
-    spec.arms["original"].endpoint.base_url = "http://x.test/v1"
-    spec.arms["original"].endpoint.model = "m"
-
-
 def _adapter_base(spec: Spec) -> None:
     spec.arms["original"].checkpoint.adapter = "/adapter"
 
@@ -84,8 +79,7 @@ def _no_conversations(spec: Spec) -> None:
 
 BROKEN: list[tuple[str, Change, str]] = [
     ("arms.warm.sft.base", _warm(base="nobody"), "original"),
-    ("arms.warm.sft.base", _warm(base="cold"), "no checkpoint"),
-    ("arms.warm.sft.base", _endpoint_base, "no checkpoint"),
+    ("arms.warm.sft.base", _warm(base="cold"), "has to be made itself"),
     ("arms.warm.sft.base", _adapter_base, "adapter"),
     ("arms.warm.sft.base", _prompted_base, "system prompt"),
     ("arms.warm.sft.style", _warm(style="tepid"), "style_file"),
