@@ -37,7 +37,7 @@ def build(settings: TrainerSettings) -> Service:
         FileSources(guard, settings.artifacts),
         {"process": process, "openai": provider},
         metrics,
-        settings.max_running,
+        {"process": settings.max_running, "openai": settings.max_at_providers},
     )
 
     def register(server: grpc.aio.Server) -> None:

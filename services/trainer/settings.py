@@ -23,7 +23,10 @@ class TrainerSettings(ServerSettings):
         default=Path(".candor/artifacts"),
         description="root that is shared with the other services; jobs lie in training",
     )
-    max_running: int = Field(default=1, ge=1, description="jobs that train at once; the others wait")
+    max_running: int = Field(default=1, ge=1, description="jobs that train here at once; the others wait")
+    max_at_providers: int = Field(
+        default=16, ge=1, description="jobs at providers at once, which have queues of their own; the others wait"
+    )
     device: str = Field(default="auto", pattern="^(auto|cpu|cuda)$", description="where jobs train; auto takes a GPU")
     torch_threads: int = Field(default=0, ge=0, description="threads of torch in a job; 0 leaves its own choice")
     state_seconds: float = Field(default=60.0, ge=0, description="longest work that a crash may cost a job")

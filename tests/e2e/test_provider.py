@@ -161,8 +161,85 @@ def test_killed_while_a_job_is_submitted_it_finds_that_job_again(
     provider.tuning.carried_out = kill
     process.communicate()
     assert process.returncode == -signal.SIGKILL
-    assert len(provider.tuning.jobs) == job
+    assert len(provider.tuning.jobs) >= job
     done = workshop.evaluate(path, env=KEY)
     assert done.code == 0, done.said
     assert len(provider.tuning.jobs) == 3
     assert {each["provider_job"] for each in workshop.verdict(path)["made"]} == set(provider.tuning.jobs)
+
+
+def test_settings_that_a_provider_does_not_take_are_named_with_their_line(
+    workshop: Any, provider: Any, document: Any
+) -> None:
+    done = workshop.evaluate(document({"epochs": 2, "lora_r": 8}), env=KEY)
+    assert done.code == 78
+    assert "arms.warm.sft.training.lora_r" in done.err
+    assert "a provider takes epochs, batch_size, learning_rate_multiplier, seed" in done.err
+    assert not provider.calls
+
+
+def test_without_its_key_nothing_is_rewritten_or_sent(workshop: Any, provider: Any, document: Any) -> None:
+    path = document()
+    done = workshop.evaluate(path, env={**KEY, "PROVIDER_KEY": ""})
+    assert done.code == 78, done.said
+    assert "arms.original.endpoint.api_key_env: the variable PROVIDER_KEY is not set" in done.said
+    assert not provider.calls
+    assert not provider.tuning.calls
+    assert workshop.evaluate(path, env=KEY).code == 0
+
+
+def test_a_plan_says_what_training_costs_and_sends_nothing(workshop: Any, provider: Any, document: Any) -> None:
+    done = workshop.run("plan", document(), env=KEY)
+    assert done.code == 0, done.said
+    assert "6 training steps for each arm at the provider" in done.out
+    assert "tokens that the provider trains on at most" in done.out
+    assert "for the provider's training" in done.out
+    assert not provider.calls
+    assert not provider.tuning.calls
+
+
+def test_a_file_that_is_refused_and_a_job_that_fails_are_told_and_the_same_command_tries_again(
+    workshop: Any, provider: Any, document: Any
+) -> None:
+    path = document()
+    provider.tuning.refuse_file = "expected at least 100 examples"
+    refused = workshop.evaluate(path, env=KEY)
+    assert refused.code == 78, refused.said
+    assert "expected at least 100 examples" in refused.said
+    assert not provider.tuning.jobs
+    provider.tuning.refuse_file = ""
+    provider.tuning.end_as = "failed"
+    failed = workshop.evaluate(path, env=KEY)
+    assert failed.code == 75, failed.said
+    assert "the file is too short; the same command asks the provider once more" in failed.said
+    provider.tuning.end_as = "cancelled"
+    cancelled = workshop.evaluate(path, env=KEY)
+    assert "is cancelled" in cancelled.said
+    provider.tuning.end_as = "succeeded"
+    done = workshop.evaluate(path, env=KEY)
+    assert done.code == 0, done.said
+    used = {each["provider_job"] for each in workshop.verdict(path)["made"]}
+    assert {provider.tuning.jobs[job]["status"] for job in used} == {"succeeded"}
+
+
+def test_a_fine_tune_that_is_not_served_is_named(workshop: Any, provider: Any, document: Any) -> None:
+    path = document()
+    provider.withdrawn = {f"ft:small:ftjob-{number}" for number in (1, 2, 3)}
+    done = workshop.evaluate(path, env=KEY)
+    assert done.code == 78, done.said
+    assert "does not serve the model 'ft:small:ftjob-" in done.said
+    assert any(f"arm {name}" in done.said for name in STYLES)
+    provider.withdrawn = set()
+    assert workshop.evaluate(path, env=KEY).code == 0
+    assert len(provider.tuning.jobs) == 3
+
+
+def test_a_fine_tune_that_speaks_as_its_base_makes_the_evaluation_invalid(
+    workshop: Any, provider: Any, document: Any, tuned: Tuned
+) -> None:
+    path = document()
+    tuned.numb = True
+    done = workshop.evaluate(path, env=KEY)
+    assert done.code == 3, done.said
+    assert "the fine-tune of cold is not alive" in done.said
+    assert "the fine-tune of neutral is not alive" in done.said

@@ -24,14 +24,20 @@ class Runner:
         store: Where jobs are kept.
         executors: Ways of training, by name.
         metrics: Jobs and tokens are counted here.
-        max_running: Jobs that each executor trains at once; the others wait in order.
+        max_running: Jobs that train at once, by executor; the others wait in order.
     """
 
-    def __init__(self, store: JobStore, executors: Mapping[str, Executor], metrics: Metrics, max_running: int) -> None:
+    def __init__(
+        self,
+        store: JobStore,
+        executors: Mapping[str, Executor],
+        metrics: Metrics,
+        max_running: Mapping[str, int],
+    ) -> None:
         self._store = store
         self._executors = executors
         self._metrics = metrics
-        self._places = {name: asyncio.Semaphore(max_running) for name in executors}
+        self._places = {name: asyncio.Semaphore(max_running[name]) for name in executors}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._stops: dict[str, asyncio.Event] = {}
         self._changes: dict[str, asyncio.Event] = {}
@@ -100,7 +106,7 @@ class Runner:
         """Whether it came to its end."""
         job.state = State.RUNNING
         self._store.save(job)
-        self._tell(job, "the training process starts")
+        self._tell(job, "the training starts")
         saved_at = time.monotonic()
         reports = self._executors[job.spec.executor].run(job, self._store.folder(job.id), stop)
         async with aclosing(reports) as stream:  # type: ignore[type-var]  # every executor's is a generator

@@ -28,11 +28,16 @@ class TrainerService:
         sources: Base models and data sets.
         executors: Ways of training, by name.
         metrics: Jobs and tokens are counted here.
-        max_running: Jobs that train at once.
+        max_running: Jobs that train at once, by executor.
     """
 
     def __init__(
-        self, store: JobStore, sources: Sources, executors: Mapping[str, Executor], metrics: Metrics, max_running: int
+        self,
+        store: JobStore,
+        sources: Sources,
+        executors: Mapping[str, Executor],
+        metrics: Metrics,
+        max_running: Mapping[str, int],
     ) -> None:
         self._store = store
         self._sources = sources

@@ -119,6 +119,18 @@ async def test_only_settings_that_were_given_in_vain_are_warned_of(
     assert "lora" in warning
 
 
+async def test_jobs_at_a_provider_do_not_wait_for_each_other(
+    trainer: Any, provider: FakeFineTuning, request_of: Any, watch: Any
+) -> None:
+    provider.hold = True
+    for seed in (1, 2):
+        request = request_of(provider)
+        request.spec.training.seed = seed
+        job = await trainer.CreateTrainingJob(request)
+        await watch(trainer, job.name, lambda event: event.message.startswith("job ftjob-"))
+    assert len(provider.jobs) == 2
+
+
 async def test_busy_answers_are_waited_out(trainer: Any, provider: FakeFineTuning, request_of: Any, watch: Any) -> None:
     provider.faults = [429, 503, 429]
     job, _ = await finished(trainer, watch, await trainer.CreateTrainingJob(request_of(provider)))

@@ -90,7 +90,7 @@ def make_service(tmp_path: Path) -> Callable[..., TrainerService]:
 
     def make(executor: FakeExecutor, max_running: int = 1, store: FileJobs | None = None) -> TrainerService:
         kept = store or FileJobs(tmp_path)
-        return TrainerService(kept, FakeSources(), {"process": executor}, Metrics("trainer"), max_running)
+        return TrainerService(kept, FakeSources(), {"process": executor}, Metrics("trainer"), {"process": max_running})
 
     return make
 
