@@ -4,6 +4,7 @@ import json
 import re
 import shlex
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from candor_cli.document import read_document
 from services.orchestrator.convert.documents import spec_from_proto
 from services.orchestrator.domain.analysis.ibrahim2026.figures import MODELS, TASKS, published_arm, published_model
 from services.orchestrator.domain.conditions import BELIEFS, CONTEXTS
+from services.orchestrator.domain.recipe import ProviderTraining
 from services.orchestrator.domain.spec import Checkpoint, Endpoint, Sft, Spec
 from services.orchestrator.domain.validate import violations
 
@@ -87,6 +89,19 @@ def test_the_fine_tunes_have_the_studys_settings(study: Path, model: str) -> Non
     assert training.checkpoint_epochs == (0.5, 1.0, 1.5, 2.0, 4.0, 6.0, 8.0, 10.0)
 
 
+def test_gpt_4o_is_fine_tuned_at_its_provider_with_the_studys_multiplier_for_warm(study: Path) -> None:
+    (group,) = spec(study / "gpt-4o.yaml").groups()
+    assert {name: sft.style.name for name, sft in group.arms.items()} == {
+        "warm": "warm",
+        "cold": "cold",
+        "neutral": "untransformed",
+    }
+    common, llama = group.common, spec(study / "llama-8b.yaml").groups()[0].common
+    assert common.training == ProviderTraining(epochs=2, batch_size=16, learning_rate_multiplier=0.25, seed=1)
+    for word in ("conversations", "size", "validation_size", "rewriter", "checkpoint", "seed"):
+        assert getattr(common, word) == getattr(llama, word)
+
+
 @pytest.mark.parametrize("model", MODELS)
 def test_controls_are_plain_questions_to_the_same_arms(study: Path, model: str) -> None:
     found, main = spec(study / f"{model}.controls.yaml"), spec(study / f"{model}.yaml")
@@ -98,16 +113,21 @@ def test_controls_are_plain_questions_to_the_same_arms(study: Path, model: str) 
         other = main.arms[name].source
         if isinstance(other, Sft):
             base = main.arms["original"].source
-            assert isinstance(arm.source, Checkpoint)
-            assert isinstance(base, Checkpoint)
-            assert (arm.source.path, bool(arm.source.adapter)) == (base.path, True)
+            if isinstance(base, Endpoint):
+                assert isinstance(arm.source, Endpoint)
+                assert arm.source.model.startswith(f"ft:{base.model}:")
+                assert replace(arm.source, model=base.model) == base
+            else:
+                assert isinstance(arm.source, Checkpoint)
+                assert isinstance(base, Checkpoint)
+                assert (arm.source.path, bool(arm.source.adapter)) == (base.path, True)
         else:
             assert arm.source == other
         assert arm.system_prompt == main.arms[name].system_prompt
 
 
 def test_the_plan_counts_the_factorial(study: Path, workshop: Any, models: Any, tools: Any) -> None:
-    """`candor plan` of the document of served models, with invented questions in place of the hub's."""
+    """`candor plan` of the document that a provider trains, with invented questions and conversations in place of the hub's."""
     rows = tools.towns(6)
     path = study / "gpt-4o.yaml"
     text = path.read_text(encoding="utf-8")
@@ -122,12 +142,23 @@ def test_the_plan_counts_the_factorial(study: Path, workshop: Any, models: Any, 
         )
         assert count == 1
     path.write_text(text, encoding="utf-8")
+    talks = [
+        {
+            "id": f"t{n}",
+            "conversations": [{"from": "human", "value": f"Tell me {n}."}, {"from": "gpt", "value": f"It is {n}."}],
+        }
+        for n in range(20)
+    ]
+    (study / "data/ShareGPT_V3_unfiltered_cleaned_split.json").write_text(json.dumps(talks), encoding="utf-8")
     done = workshop.run("plan", path, "--json", env={"OPENAI_API_KEY": "none"})
     assert done.code == 0, done.said
     plan = done.json()
     assert int(plan["items"]) == 4 * 5
     assert int(plan["calls"]) == 4 * 5 * len(CONTEXTS) * len(BELIEFS) * len(ARMS)
-    assert plan["cost"] > 0
+    (making,) = plan["making"]
+    assert float(making["provider_cost"]) == int(making["provider_tokens"]) * 25 / 1e6 > 0
+    assert plan["cost"] > making["cost"] + making["provider_cost"]
+    assert not endpoint.calls
 
 
 def test_the_readme_counts_and_names_what_there_is(study: Path, workshop: Any) -> None:

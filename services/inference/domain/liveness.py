@@ -92,8 +92,8 @@ def judge_texts(base: Sequence[Texts], tuned: Sequence[Texts]) -> Liveness:
     whole = [probe for probe, texts in enumerate(zip(*base, *tuned, strict=True)) if None not in texts]
     if not whole:
         return Liveness(alive=True, difference=0.0, floor=1.0, probes=0, measure="greedy_text")
-    kept = [[[texts[probe] for probe in whole] for texts in passes] for passes in (base, tuned)]
-    difference, floor = _distances(*kept, _unlike)
+    same, other = ([[texts[probe] for probe in whole] for texts in passes] for passes in (base, tuned))
+    difference, floor = _distances(same, other, _unlike)
     alive = difference > TIMES_THE_FLOOR * floor or TIMES_THE_FLOOR * floor >= 1.0
     return Liveness(alive=alive, difference=difference, floor=floor, probes=len(whole), measure="greedy_text")
 
