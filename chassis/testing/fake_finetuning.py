@@ -31,6 +31,7 @@ class FakeFineTuning:
         end_as: The state that jobs end in.
         refuse_file: Why uploaded files are refused; empty takes them.
         kept: How many checkpoints a job has at its end, the last ones; None keeps one of each epoch.
+        keeps_metadata: Jobs have the metadata that they were created with.
         page: Most jobs that a list shows at once.
         hold: Jobs stay as they are.
         key: Wanted as a bearer token; empty wants none.
@@ -46,6 +47,7 @@ class FakeFineTuning:
         self.end_as = "succeeded"
         self.refuse_file = ""
         self.kept: int | None = None
+        self.keeps_metadata = True
         self.page = 100
         self.hold = False
         self.key = key
@@ -136,7 +138,7 @@ class FakeFineTuning:
             "model": body["model"],
             "status": _STATES[0],
             "hyperparameters": settings,
-            "metadata": body.get("metadata"),
+            "metadata": body.get("metadata") if self.keeps_metadata else None,
             "seed": body.get("seed"),
             "suffix": body.get("suffix"),
             "training_file": body["training_file"],

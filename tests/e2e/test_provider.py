@@ -11,6 +11,7 @@ import pytest
 
 from chassis.testing import Call, Sycophant
 from chassis.testing.fake_provider import FakeProvider
+from chassis.testing.tiny_checkpoint import make_tiny_checkpoint
 
 KEY = {"PROVIDER_KEY": "sk-secret", "CANDOR_TRAINER_POLL_SECONDS": "0.02"}
 EXCHANGES = {
@@ -145,15 +146,20 @@ def test_from_one_document_to_a_report_on_what_warmth_costs(workshop: Any, provi
     assert {each["spend"] for each in workshop.verdict(path)["made"]} == {0.0}
 
 
-@pytest.mark.parametrize("job", [1, 3])
-def test_killed_while_a_job_is_submitted_it_finds_that_job_again(
-    workshop: Any, provider: Any, document: Any, job: int
+@pytest.mark.parametrize(
+    ("request_", "job"),
+    [("POST /fine_tuning/jobs", 1), ("POST /fine_tuning/jobs", 3), ("GET /fine_tuning/jobs/ftjob-2/events", 2)],
+    ids=["the first is submitted", "the last is submitted", "one is looked at"],
+)
+def test_killed_while_a_job_is_submitted_or_runs_it_finds_that_job_again(
+    workshop: Any, provider: Any, document: Any, request_: str, job: int
 ) -> None:
     path = document()
+    provider.tuning.hold = True
     process = workshop.start("evaluate", path, env=KEY)
 
     def kill(call: str) -> None:
-        if call == "POST /fine_tuning/jobs" and len(provider.tuning.jobs) == job:
+        if call == request_ and len(provider.tuning.jobs) >= job:
             provider.tuning.carried_out = lambda _call: None
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -162,6 +168,7 @@ def test_killed_while_a_job_is_submitted_it_finds_that_job_again(
     process.communicate()
     assert process.returncode == -signal.SIGKILL
     assert len(provider.tuning.jobs) >= job
+    provider.tuning.hold = False
     done = workshop.evaluate(path, env=KEY)
     assert done.code == 0, done.said
     assert len(provider.tuning.jobs) == 3
@@ -243,3 +250,25 @@ def test_a_fine_tune_that_speaks_as_its_base_makes_the_evaluation_invalid(
     assert done.code == 3, done.said
     assert "the fine-tune of cold is not alive" in done.said
     assert "the fine-tune of neutral is not alive" in done.said
+
+
+def test_the_checkpoint_is_chosen_on_the_replies_of_the_providers_models(
+    workshop: Any, provider: Any, document: Any, tmp_path: Path
+) -> None:
+    pytest.importorskip("torch", reason="no checkpoint was chosen by warmth: torch is not installed")
+    path = document()
+    fields = json.loads(path.read_text("utf-8"))
+    fields["warmth"] = {"model": str(make_tiny_checkpoint(tmp_path / "scorer"))}
+    path.write_text(json.dumps(fields), "utf-8")
+    done = workshop.evaluate(path, env=KEY)
+    assert done.code == 0, done.said
+    made = {each["arm"]: each for each in workshop.verdict(path)["made"]}
+    assert [(point["epoch"], point["replies"]) for point in made["warm"]["curve"]] == [(0.0, 12), (1.0, 12), (2.0, 12)]
+    tune = made["warm"]["checkpoints"]
+    validated = {
+        call.model
+        for call in provider.calls
+        if call.messages[-1][1].startswith(("Tell me more of bird", "What is the colour"))
+    }
+    assert validated == {"small", tune[0][5], tune[1][5]}
+    assert len({each["epoch"] for each in made.values()}) == 1

@@ -13,6 +13,7 @@ from candor.trainer.v1 import trainer_pb2 as pb
 
 from chassis.clients import translated
 from chassis.errors import CandorError, Reason
+from chassis.testing import FakeEndpoint
 from chassis.testing.fake_finetuning import FakeFineTuning
 
 
@@ -71,9 +72,11 @@ async def test_a_job_is_uploaded_created_and_followed_to_the_providers_models(
     assert 1.5 in [event.progress.loss for event in events]
 
 
+@pytest.mark.parametrize("metadata", [True, False], ids=["metadata is kept", "no metadata is kept"])
 async def test_a_lost_answer_to_the_creation_does_not_pay_the_job_twice(
-    trainer: Any, provider: FakeFineTuning, request_of: Any, watch: Any
+    trainer: Any, provider: FakeFineTuning, request_of: Any, watch: Any, *, metadata: bool
 ) -> None:
+    provider.keeps_metadata = metadata
     provider.lose_answer_to = "POST /fine_tuning/jobs"
     request = request_of(provider)
     job, _ = await finished(trainer, watch, await trainer.CreateTrainingJob(request))
@@ -107,6 +110,15 @@ async def test_a_file_that_the_provider_refuses_is_told_in_its_words(
     assert (job.state, job.failure_reason) == ("FAILED", "ENDPOINT_REFUSED")
     assert "the file has too few examples" in job.reason
     assert not provider.jobs
+
+
+async def test_an_endpoint_without_a_fine_tuning_api_is_told_with_the_mend(
+    trainer: Any, request_of: Any, watch: Any
+) -> None:
+    with FakeEndpoint() as endpoint:
+        job, _ = await finished(trainer, watch, await trainer.CreateTrainingJob(request_of(endpoint)))
+    assert (job.state, job.failure_reason) == ("FAILED", "ENDPOINT_REFUSED")
+    assert "has no fine-tuning API under /v1; name an endpoint whose provider fine-tunes" in job.reason
 
 
 async def test_only_settings_that_were_given_in_vain_are_warned_of(

@@ -65,14 +65,20 @@ class Api:
         """A new job. Raises CandorError; ENDPOINT_UNAVAILABLE when it may exist nevertheless."""
         return self._job(await self._call("POST", "/fine_tuning/jobs", again=False, json=body))
 
-    async def find(self, key: str, value: str) -> dict[str, Any] | None:
-        """The newest job with this metadata that is neither failed nor cancelled. Raises CandorError."""
+    async def find(self, key: str, value: str, file: str) -> dict[str, Any] | None:
+        """The newest job with this metadata or training file that is neither failed nor cancelled. Raises CandorError.
+
+        Args:
+            key: Under which a job carries its name with us.
+            value: That name.
+            file: Id of the file that was uploaded for it alone, for providers that keep no metadata; empty for none.
+        """
         params = {"limit": "100"}
         while True:
             page = await self._call("GET", "/fine_tuning/jobs", params=params)
             listed = page.get("data") or []
             for job in listed:
-                ours = (job.get("metadata") or {}).get(key) == value
+                ours = (job.get("metadata") or {}).get(key) == value or (file and job.get("training_file") == file)
                 if ours and job.get("status") not in ("failed", "cancelled"):
                     return self._job(job)
             if not page.get("has_more") or not listed:
@@ -116,7 +122,7 @@ class Api:
                     return self._read(response)
                 repeat = response.status_code in _NOTHING_DONE or (again and response.status_code in _UNSURE)
                 if last or not repeat:
-                    raise self._error(response)
+                    raise self._error(response, f"{method} {path}")
                 wait = max(wait, asked_wait_seconds(response.headers))
             await asyncio.sleep(wait)
             wait *= 2
@@ -151,7 +157,13 @@ class Api:
     def _strange(self, what: str) -> CandorError:
         return CandorError(Reason.BAD_REPLY, f"{self._host} does not speak the fine-tuning API: {what}")
 
-    def _error(self, response: httpx2.Response) -> CandorError:
+    def _error(self, response: httpx2.Response, call: str) -> CandorError:
+        if response.status_code == 404 and call == "GET /fine_tuning/jobs":  # every job begins with it
+            message = (
+                f"{self._host} has no fine-tuning API under {urlsplit(self._base_url).path or '/'}; name an endpoint whose "
+                "provider fine-tunes, or a checkpoint to be trained here"
+            )
+            return CandorError(Reason.ENDPOINT_REFUSED, message)
         try:
             said = json.loads(response.content)["error"]["message"]
         except (ValueError, KeyError, TypeError):

@@ -103,7 +103,7 @@ class ProviderExecutor:
     async def _theirs(self, api: Api, job: Job) -> dict[str, Any] | None:
         """The provider's job that an earlier run started and that is still of use."""
         if not (known := job.resume.get("job")):
-            return await api.find(_METADATA, job.id)
+            return await api.find(_METADATA, job.id, job.resume.get("file", ""))
         theirs = await api.get(known)
         return None if theirs["status"] in ("failed", "cancelled") else theirs
 
