@@ -16,6 +16,7 @@ from candor.orchestrator.v1 import evaluation_pb2, orchestrator_pb2, orchestrato
 from candor_cli.names import LATEST, resource
 from chassis.clients import stream, translated
 from chassis.errors import CandorError, FieldViolation, Reason
+from chassis.storage import storage_error
 
 _SERVICE = "orchestrator"
 _CHUNK = 512 * 1024
@@ -178,7 +179,7 @@ class Orchestrator:
                     target.parent.mkdir(parents=True, exist_ok=True)
                     (fresh / relative).replace(target)
         except OSError as error:
-            raise CandorError(Reason.LEDGER_FULL, f"cannot write {folder}: {error.strerror}") from error
+            raise storage_error(error, f"cannot write {folder}") from error
         return [folder / relative for relative in names]
 
     async def _receive(self, name: str, files: tuple[str, ...], folder: Path) -> list[str]:

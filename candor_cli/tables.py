@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from chassis.errors import CandorError, FieldViolation, Reason, invalid
+from chassis.storage import storage_error
 from services.orchestrator.domain.tasks.reader import read_rows as read_source
 from services.orchestrator.domain.tasks.source import Problems, SourceFile
 
@@ -82,7 +83,7 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write a table in the format of its suffix, whole or not at all.
 
     Raises:
-        CandorError: INVALID_REQUEST for an unknown suffix, LEDGER_FULL when it cannot be written.
+        CandorError: INVALID_REQUEST for an unknown suffix; DISK_FULL, STORAGE_UNUSABLE when it cannot be written.
     """
     writers = {".csv": _csv, ".jsonl": _jsonl, ".json": _json, ".parquet": _parquet}
     write = writers.get(path.suffix.lower())
@@ -95,7 +96,7 @@ def write_text(path: Path, text: str) -> None:
     """Write a text, whole or not at all.
 
     Raises:
-        CandorError: LEDGER_FULL when it cannot be written.
+        CandorError: DISK_FULL, STORAGE_UNUSABLE when it cannot be written.
     """
     _put(path, text.encode())
 
@@ -108,7 +109,7 @@ def _put(path: Path, data: bytes) -> None:
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise CandorError(Reason.LEDGER_FULL, f"cannot write {path}: {error.strerror}") from error
+        raise storage_error(error, f"cannot write {path}") from error
 
 
 def formula_safe(text: str) -> str:

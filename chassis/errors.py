@@ -84,6 +84,8 @@ class Reason(StrEnum):
     DISK_FULL = "DISK_FULL"
     LEDGER_LOCKED = "LEDGER_LOCKED"
     LEDGER_FULL = "LEDGER_FULL"
+    LEDGER_UNUSABLE = "LEDGER_UNUSABLE"
+    STORAGE_UNUSABLE = "STORAGE_UNUSABLE"
     INTERNAL = "INTERNAL"
 
     @property
@@ -138,6 +140,8 @@ CATALOG: Mapping[Reason, Entry] = {
     Reason.DISK_FULL: Entry("RESOURCE_EXHAUSTED", True, ExitCode.TEMPORARY),
     Reason.LEDGER_LOCKED: Entry("UNAVAILABLE", True, ExitCode.TEMPORARY),
     Reason.LEDGER_FULL: Entry("RESOURCE_EXHAUSTED", True, ExitCode.TEMPORARY),
+    Reason.LEDGER_UNUSABLE: Entry("FAILED_PRECONDITION", False, ExitCode.BAD_DOCUMENT),
+    Reason.STORAGE_UNUSABLE: Entry("FAILED_PRECONDITION", False, ExitCode.TEMPORARY),
     Reason.INTERNAL: Entry("INTERNAL", False, ExitCode.INTERNAL),
 }
 

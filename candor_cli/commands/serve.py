@@ -61,7 +61,7 @@ def _token(state: Path) -> tuple[Path, str]:
     import os
     import secrets
 
-    from chassis.errors import CandorError, Reason
+    from chassis.storage import storage_error
 
     path = state / "token"
     try:
@@ -71,4 +71,4 @@ def _token(state: Path) -> tuple[Path, str]:
                 file.write(secrets.token_urlsafe(32) + "\n")
         return path, path.read_text(encoding="ascii").strip()
     except OSError as error:
-        raise CandorError(Reason.LEDGER_FULL, f"{path}: {error.strerror}") from error
+        raise storage_error(error, f"{path} cannot be used") from error

@@ -12,10 +12,11 @@ import sqlalchemy as sa
 from candor.orchestrator.v1 import orchestrator_pb2, orchestrator_pb2_grpc
 
 from chassis.clients import Target, connect
-from chassis.errors import CandorError, Reason
+from chassis.errors import Reason
 from chassis.metrics import Metrics
 from chassis.serving import Service
 from chassis.settings import ClientSettings
+from chassis.storage import storage_error
 from services.orchestrator.backends.artifacts_files import FileArtifacts
 from services.orchestrator.backends.codec import ProtoCodec
 from services.orchestrator.backends.conversation_files import LocalConversations
@@ -142,7 +143,7 @@ def _with_folder(ledger_url: str) -> str:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise CandorError(Reason.LEDGER_FULL, f"{folder} cannot be made: {error.strerror}") from error
+            raise storage_error(error, f"{folder} cannot be made", full=Reason.LEDGER_FULL) from error
     return ledger_url
 
 

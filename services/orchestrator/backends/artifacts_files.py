@@ -11,7 +11,8 @@ from typing import Any
 
 import fsspec
 
-from chassis.errors import CandorError, FieldViolation, Reason, invalid
+from chassis.errors import FieldViolation, invalid
+from chassis.storage import storage_error
 from services.orchestrator.ports import FileBody
 
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -94,9 +95,8 @@ def _relative(name: str) -> str:
 
 @contextlib.contextmanager
 def artifact_errors() -> Iterator[Any]:
-    """Turn what the store cannot do into a CandorError."""
+    """Turn what the store cannot do into a CandorError: DISK_FULL or STORAGE_UNUSABLE."""
     try:
         yield
     except OSError as error:
-        message = f"the artifacts cannot be used: {error.strerror or error}; mend it and give the same command again"
-        raise CandorError(Reason.LEDGER_FULL, message) from error
+        raise storage_error(error, "the artifacts cannot be used") from error

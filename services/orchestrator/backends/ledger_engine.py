@@ -1,4 +1,4 @@
-"""The ledger's database: connections, transactions, schema version, and errors in our words."""
+"""The ledger's database: connections, transactions, schema version."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from chassis.errors import CandorError, Reason
 from services.orchestrator.backends import ledger_schema as t
+from services.orchestrator.backends.ledger_errors import translated
 
 _KEYS_PER_QUERY = 500  # SQLite allows 32,766 variables; smaller statements compile once and stay cached
 _WRITES = "candor_writes"
@@ -122,30 +123,11 @@ class Database:
                 connection.execute(self.insert(t.meta).values(**values).on_conflict_do_nothing())
             elif int(found) > t.SCHEMA_VERSION:
                 message = f"the ledger has schema {found}, this version knows {t.SCHEMA_VERSION}: upgrade candor"
-                raise CandorError(Reason.LEDGER_LOCKED, message)
+                raise CandorError(Reason.LEDGER_UNUSABLE, message)
             elif int(found) < t.SCHEMA_VERSION:
                 # All changes so far are new tables, which were made above.
                 newer = sa.update(t.meta).where(t.meta.c.name == "schema_version")
                 connection.execute(newer.values(value=str(t.SCHEMA_VERSION)))
-
-
-@contextlib.contextmanager
-def translated() -> Iterator[None]:
-    """Turn what the database cannot do into a CandorError; anything else is a defect and passes."""
-    try:
-        yield
-    except (sa.exc.OperationalError, sa.exc.InternalError, sa.exc.DatabaseError) as error:
-        if isinstance(
-            error, (sa.exc.IntegrityError, sa.exc.ProgrammingError, sa.exc.DataError, sa.exc.NotSupportedError)
-        ):
-            raise  # a defect
-        text = str(error.orig).strip()
-        if "disk is full" in text or "No space left" in text:
-            message = "the disk of the ledger is full; free space and give the same command again"
-            raise CandorError(Reason.LEDGER_FULL, message) from error
-        raise CandorError(Reason.LEDGER_LOCKED, f"the ledger cannot be used: {text.splitlines()[0]}") from error
-    except sa.exc.TimeoutError as error:
-        raise CandorError(Reason.LEDGER_LOCKED, "the ledger cannot be used: too many connections wait") from error
 
 
 def _sqlite_connect(busy_seconds: float, connection: Any, _record: object) -> None:

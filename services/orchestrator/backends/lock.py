@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from chassis.errors import CandorError, Reason
+from chassis.storage import storage_error
 
 _NAME = "lock"
 
@@ -21,14 +22,15 @@ def locked(folder: Path) -> Iterator[None]:
         folder: The state folder; made if it is missing.
 
     Raises:
-        CandorError: LEDGER_LOCKED naming the process that holds it; LEDGER_FULL when the folder cannot be written.
+        CandorError: LEDGER_LOCKED naming the process that holds it; LEDGER_FULL, STORAGE_UNUSABLE when the folder
+            cannot be written.
     """
     path = folder / _NAME
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = path.open("a+")
     except OSError as error:
-        raise CandorError(Reason.LEDGER_FULL, f"{folder} cannot be used: {error.strerror}") from error
+        raise storage_error(error, f"{folder} cannot be used", full=Reason.LEDGER_FULL) from error
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

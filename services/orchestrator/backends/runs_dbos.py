@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from chassis.errors import CandorError, Reason
 from chassis.logs import get_logger
-from services.orchestrator.backends.ledger_engine import translated
+from services.orchestrator.backends.ledger_errors import translated
 from services.orchestrator.backends.replicas import Replicas
 
 if TYPE_CHECKING:

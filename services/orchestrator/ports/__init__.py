@@ -267,7 +267,8 @@ class EventRow:
 class Ledger(Rewrites, Protocol):
     """What the orchestrator remembers. Methods are blocking and safe to call from several threads.
 
-    Every method raises CandorError LEDGER_LOCKED or LEDGER_FULL when the database cannot do it.
+    Every method raises CandorError LEDGER_LOCKED, LEDGER_FULL, LEDGER_UNUSABLE or STORAGE_UNUSABLE when the database cannot
+    do it.
     """
 
     def create_evaluation(self, row: EvaluationRow, *, resume: bool) -> tuple[EvaluationRow, bool]:
@@ -379,7 +380,10 @@ class Runs(Protocol):
 
 
 class Artifacts(Protocol):
-    """Where the files of a finished evaluation lie. Methods are blocking."""
+    """Where the files of a finished evaluation lie. Methods are blocking.
+
+    Every method raises CandorError DISK_FULL or STORAGE_UNUSABLE when the store cannot be used.
+    """
 
     def write(self, evaluation_id: str, files: Mapping[str, FileBody]) -> None:
         """Write all files or none; earlier ones of the same evaluation go."""

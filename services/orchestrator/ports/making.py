@@ -226,7 +226,7 @@ class ConversationFiles(Protocol):
 class Materials(Protocol):
     """Selections and datasets, in folders named by their content; the trainer sees them too. Methods are blocking.
 
-    Every method raises CandorError LEDGER_FULL when the store cannot be used.
+    Every method raises CandorError DISK_FULL or STORAGE_UNUSABLE when the store cannot be used.
     """
 
     def has(self, folder: str) -> bool:

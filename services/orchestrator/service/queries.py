@@ -73,7 +73,7 @@ async def watch(world: World, evaluation_id: str, after: int) -> AsyncIterator[E
     """Events after a sequence number as they come, until the one that closes the evaluation.
 
     Raises:
-        CandorError: EVALUATION_NOT_FOUND; LEDGER_FULL, LEDGER_LOCKED when the run ended because nothing can be recorded.
+        CandorError: EVALUATION_NOT_FOUND; what the ledger said, when the run ended because nothing can be recorded.
     """
     sequence = max(after, 0)
     while True:

@@ -1,12 +1,13 @@
 """Report files, over a local folder and over a store that is no file system."""
 
+import errno
 import uuid
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from chassis.errors import CandorError, Reason
+from chassis.errors import CandorError, ExitCode, Reason
 from services.orchestrator.backends.artifacts_files import FileArtifacts
 
 
@@ -69,8 +70,21 @@ def test_an_unknown_file_is_named(artifacts: FileArtifacts) -> None:
         assert caught.value.reason is Reason.INVALID_REQUEST
 
 
-def test_a_folder_that_cannot_be_written_is_a_temporary_failure(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_not_called_full(tmp_path: Path) -> None:
     (tmp_path / "artifacts").write_text("a file where the folder should be")
-    with pytest.raises(CandorError) as caught:
+    with pytest.raises(CandorError, match="the artifacts cannot be used") as caught:
         FileArtifacts(str(tmp_path / "artifacts")).write("e1", {"a.txt": b"1"})
+    assert caught.value.reason is Reason.STORAGE_UNUSABLE
+    assert not caught.value.retryable
+    assert caught.value.exit_code is ExitCode.TEMPORARY, "once it is mended, the same command goes on"
+
+
+def test_a_full_disk_is_called_full(artifacts: FileArtifacts) -> None:
+    def body(_file: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(CandorError, match="No space left") as caught:
+        artifacts.write("e1", {"a.parquet": body})
+    assert caught.value.reason is Reason.DISK_FULL
     assert caught.value.retryable
+    assert artifacts.names("e1") == []

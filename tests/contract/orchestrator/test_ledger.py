@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from chassis.errors import CandorError, Reason
+from chassis.errors import CandorError, ExitCode, Reason
 from services.orchestrator.backends.ledger_engine import Database
 from services.orchestrator.backends.ledger_sql import SqlLedger
 from services.orchestrator.ports import EvaluationRow, Grade, GradeRow, ResponseRow, Usage
@@ -241,19 +241,23 @@ def test_a_ledger_of_a_newer_program_is_refused(open_ledger: Callable[[], SqlLed
         connection.execute(sa.text("UPDATE candor_meta SET value = '999' WHERE name = 'schema_version'"))
     with pytest.raises(CandorError, match="upgrade candor") as caught:
         open_ledger()
-    assert caught.value.reason is Reason.LEDGER_LOCKED
+    assert caught.value.reason is Reason.LEDGER_UNUSABLE
+    assert not caught.value.retryable, "no repetition makes this program newer"
+    assert caught.value.exit_code is ExitCode.BAD_DOCUMENT
 
 
 def test_a_closed_database_is_a_temporary_failure(ledger: SqlLedger, monkeypatch: pytest.MonkeyPatch) -> None:
     assert ledger.db.ping()
-    lost = sa.exc.OperationalError("", {}, Exception("server closed the connection unexpectedly"))
+    for said, told in (("server closed the connection unexpectedly", "server closed"), ("", "gave no reason")):
+        lost = sa.exc.OperationalError("", {}, Exception(said))
 
-    def refuse() -> None:
-        raise lost
+        def refuse(lost: Exception = lost) -> None:
+            raise lost
 
-    with monkeypatch.context() as patch:
-        patch.setattr(ledger.db.engine, "connect", refuse)
-        assert not ledger.db.ping()
-        with pytest.raises(CandorError, match="server closed") as caught:
-            ledger.put_responses([_reply("a")])
-    assert caught.value.retryable
+        with monkeypatch.context() as patch:
+            patch.setattr(ledger.db.engine, "connect", refuse)
+            assert not ledger.db.ping()
+            with pytest.raises(CandorError, match=told) as caught:
+                ledger.put_responses([_reply("a")])
+        assert caught.value.reason is Reason.LEDGER_LOCKED
+        assert caught.value.retryable

@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Iterator
 
+import psycopg
 import pytest
 import sqlalchemy as sa
 
-from chassis.errors import CandorError
+from chassis.errors import CandorError, ExitCode, Reason
 from services.orchestrator.backends import ledger_responses
 from services.orchestrator.backends.ledger_engine import Database
+from services.orchestrator.backends.ledger_errors import translated
 from services.orchestrator.backends.ledger_sql import SqlLedger
 from services.orchestrator.ports import ResponseRow
 
@@ -38,3 +40,57 @@ def test_a_server_that_goes_while_outcomes_are_read_is_a_temporary_failure(
         list(outcomes)
     assert caught.value.retryable
     assert sum(len(found.key) for found in ledger.outcomes("e/v", "g")) == 30
+
+
+@pytest.mark.parametrize(
+    ("user", "database", "said"),
+    [
+        ("nobody", "", 'role "nobody" does not exist'),
+        ("", "nowhere", 'database "nowhere" does not exist'),
+        ("guest", "", "permission denied for database"),
+        ("reader", "", "permission denied for schema"),
+    ],
+)
+def test_a_server_that_refuses_this_user_is_no_temporary_failure(
+    fresh_postgres: Callable[[], str], user: str, database: str, said: str
+) -> None:
+    url = sa.make_url(fresh_postgres())
+    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+    with engine.connect() as connection:
+        for role in ("guest", "reader"):
+            connection.execute(sa.text(f"DROP ROLE IF EXISTS {role}"))
+            connection.execute(sa.text(f"CREATE ROLE {role} LOGIN"))
+        connection.execute(sa.text(f"REVOKE CONNECT ON DATABASE {url.database} FROM PUBLIC"))
+        connection.execute(sa.text(f"GRANT CONNECT ON DATABASE {url.database} TO reader"))
+    wrong = url.set(username=user or url.username, database=database or url.database)
+    try:
+        with pytest.raises(CandorError, match=said) as caught:
+            Database(wrong.render_as_string(hide_password=False))
+    finally:
+        with engine.connect() as connection:
+            connection.execute(sa.text(f"REVOKE CONNECT ON DATABASE {url.database} FROM reader"))
+            connection.execute(sa.text("DROP ROLE guest"))
+            connection.execute(sa.text("DROP ROLE reader"))
+        engine.dispose()
+    assert caught.value.reason is Reason.LEDGER_UNUSABLE
+    assert not caught.value.retryable
+    assert caught.value.exit_code is ExitCode.BAD_DOCUMENT
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ('FATAL:  password authentication failed for user "candor"', Reason.LEDGER_UNUSABLE),
+        ("fe_sendauth: no password supplied", Reason.LEDGER_UNUSABLE),
+        ('FATAL:  no pg_hba.conf entry for host "10.0.0.7", user "candor"', Reason.LEDGER_UNUSABLE),
+        ("FATAL:  the database system is starting up", Reason.LEDGER_LOCKED),
+        ("FATAL:  sorry, too many clients already", Reason.LEDGER_LOCKED),
+        ('connection to server at "10.0.0.7", port 5432 failed: Connection refused', Reason.LEDGER_LOCKED),
+        ('could not extend file "base/1/2": No space left on device', Reason.LEDGER_FULL),
+    ],
+)
+def test_what_a_server_says_decides_whether_to_try_again(said: str, reason: Reason) -> None:
+    with pytest.raises(CandorError) as caught, translated():
+        raise sa.exc.OperationalError("", {}, psycopg.OperationalError(f"connection failed: {said}"))
+    assert caught.value.reason is reason
+    assert caught.value.retryable is (reason is not Reason.LEDGER_UNUSABLE)

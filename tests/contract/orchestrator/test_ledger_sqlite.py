@@ -52,8 +52,18 @@ def test_a_file_held_by_another_program_is_said(tmp_path: Path) -> None:
 
 def test_something_else_than_a_ledger_is_said(tmp_path: Path) -> None:
     (tmp_path / "ledger.db").write_text("not a database at all, just some text that is long enough" * 20)
-    with pytest.raises(CandorError, match="not a database"):
+    with pytest.raises(CandorError, match="not a database") as caught:
         Database(f"sqlite:///{tmp_path}/ledger.db")
+    assert caught.value.reason is Reason.LEDGER_UNUSABLE
+    assert not caught.value.retryable
+
+
+def test_a_file_that_cannot_be_opened_is_said(tmp_path: Path) -> None:
+    (tmp_path / "ledger.db").mkdir()
+    with pytest.raises(CandorError, match="unable to open") as caught:
+        Database(f"sqlite:///{tmp_path}/ledger.db")
+    assert caught.value.reason is Reason.STORAGE_UNUSABLE
+    assert not caught.value.retryable
 
 
 def test_a_table_that_another_program_dropped_is_said(tmp_path: Path) -> None:
@@ -62,6 +72,7 @@ def test_a_table_that_another_program_dropped_is_said(tmp_path: Path) -> None:
     other = sqlite3.connect(tmp_path / "ledger.db")
     other.execute("DROP TABLE candor_grades")
     other.close()
-    with pytest.raises(CandorError, match="no such table"):
+    with pytest.raises(CandorError, match="no such table") as caught:
         list(ledger.outcomes("e/v", "g"))
+    assert caught.value.reason is Reason.LEDGER_UNUSABLE
     db.close()

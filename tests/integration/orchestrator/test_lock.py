@@ -44,5 +44,6 @@ def test_a_second_command_is_told_who_holds_the_folder_until_that_one_is_gone(tm
 
 def test_a_folder_that_cannot_be_made_is_said(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(CandorError, match="cannot be used"), locked(tmp_path / "file" / ".candor"):
+    with pytest.raises(CandorError, match="cannot be used") as caught, locked(tmp_path / "file" / ".candor"):
         pass
+    assert caught.value.reason is Reason.STORAGE_UNUSABLE

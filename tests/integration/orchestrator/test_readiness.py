@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from chassis.errors import CandorError
+from chassis.errors import CandorError, Reason
 from chassis.testing.running import running
 from services.grader.bootstrap import build as build_grader
 from services.grader.settings import GraderSettings
@@ -37,12 +37,18 @@ async def test_ready_needs_everything_that_is_called(tmp_path: Path, unused_port
             await service.close()
 
 
-@pytest.mark.parametrize("url", ["sqlite:////proc/nowhere/ledger.db", "postgresql://127.0.0.1:1/none"])
-async def test_a_ledger_that_cannot_be_opened_is_said_at_the_start(tmp_path: Path, url: str) -> None:
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("sqlite:////proc/nowhere/ledger.db", Reason.STORAGE_UNUSABLE),
+        ("postgresql://127.0.0.1:1/none", Reason.LEDGER_LOCKED),
+    ],
+)
+async def test_a_ledger_that_cannot_be_opened_is_said_at_the_start(tmp_path: Path, url: str, reason: Reason) -> None:
     settings = OrchestratorSettings(ledger_url=url, artifacts_url=str(tmp_path))
     with pytest.raises(CandorError) as caught:
         build(settings)
-    assert caught.value.retryable
+    assert caught.value.reason is reason
 
 
 def test_ledger_and_runs_do_not_share_a_sqlite_file(tmp_path: Path) -> None:

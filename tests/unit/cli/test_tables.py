@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from candor_cli.tables import as_list, formula_safe, read_rows, require, write_rows
-from chassis.errors import CandorError
+from chassis.errors import CandorError, Reason
 
 ROWS = [{"id": "1", "reply": '=HYPERLINK("x")', "n": "-1.5"}, {"id": "2", "reply": "line\nbreak, é", "n": "+x"}]
 
@@ -48,8 +48,9 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
     with pytest.raises(CandorError, match=r"ends in \.csv"):
         write_rows(tmp_path / "t.xlsx", ROWS)
     (tmp_path / "folder.csv").mkdir()
-    with pytest.raises(CandorError, match="cannot write"):
+    with pytest.raises(CandorError, match="cannot write") as caught:
         write_rows(tmp_path / "folder.csv", ROWS)
+    assert caught.value.reason is Reason.STORAGE_UNUSABLE
     assert path.read_text() == "old"
     assert not list(tmp_path.glob(".*partial"))
 
