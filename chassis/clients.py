@@ -67,6 +67,8 @@ def connect(target: Target, *, max_message_bytes: int = 16 * 2**20) -> grpc.aio.
         ("grpc.max_receive_message_length", max_message_bytes),
         ("grpc.max_send_message_length", max_message_bytes),
         ("grpc.service_config", _SERVICE_CONFIG),
+        # A service that comes back is found soon: the default waits up to two minutes before it connects again.
+        ("grpc.max_reconnect_backoff_ms", 5_000),
         # Loopback and cluster addresses never go through an HTTP proxy.
         ("grpc.enable_http_proxy", 0),
     ]

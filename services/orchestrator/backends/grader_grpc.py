@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from functools import partial
 
 import grpc
 from candor.grader.v1 import grader_pb2, grader_pb2_grpc
 
-from chassis.clients import translated
 from chassis.errors import CandorError
 from chassis.rpc_errors import from_status
 from services.orchestrator.backends.inference_grpc import usage_from_proto
-from services.orchestrator.backends.resend import resending
+from services.orchestrator.backends.resend import PATIENCE, Patience, patiently, resending
 from services.orchestrator.convert.models import endpoint_to_proto
 from services.orchestrator.domain.spec import Judge, Warmth
 from services.orchestrator.ports import Case, Grade, GraderInfo
@@ -23,7 +23,8 @@ _BATCH_SECONDS = 1800.0
 class GrpcGrader:
     """Implements `ports.Grader` over one channel."""
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
+    def __init__(self, channel: grpc.aio.Channel, patience: Patience = PATIENCE) -> None:
+        self._patience = patience
         self._stub = grader_pb2_grpc.GraderServiceStub(channel)
 
     async def info(self, judge: Judge | None) -> GraderInfo:
@@ -31,8 +32,8 @@ class GrpcGrader:
         request = grader_pb2.GetGraderInfoRequest()
         if judge is not None:
             request.judge.CopyFrom(_judge(judge))
-        with translated("grader"):
-            response = await self._stub.GetGraderInfo(request, timeout=_INFO_SECONDS)
+        call = partial(self._stub.GetGraderInfo, request, timeout=_INFO_SECONDS)
+        response = await patiently("grader", call, self._patience)
         return GraderInfo(
             digest=response.digest,
             grader_version=response.grader_version,
@@ -56,7 +57,7 @@ class GrpcGrader:
             return self._stub.GradeAnswers(request, timeout=_BATCH_SECONDS)
 
         sizes = [len(case.question) + len(case.reply) for case in cases]
-        async for index, response in resending("grader", sizes, call):
+        async for index, response in resending("grader", sizes, call, self._patience):
             failed = response.WhichOneof("outcome") == "error"
             yield index, from_status(response.error) if failed else grade_from_proto(response.grade)
 
@@ -74,7 +75,8 @@ class GrpcGrader:
             )
             return self._stub.ScoreTexts(request, timeout=_BATCH_SECONDS)
 
-        async for index, response in resending("grader", [len(text) for text in texts], call):
+        sizes = [len(text) for text in texts]
+        async for index, response in resending("grader", sizes, call, self._patience):
             outcome = response.WhichOneof("outcome")
             if outcome == "error":
                 yield index, from_status(response.error)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterable, AsyncIterator, Sequence
+from functools import partial
 
 import grpc
 from candor.common.v1 import model_pb2
 from candor.inference.v1 import inference_pb2, inference_pb2_grpc
 
-from chassis.clients import translated
 from chassis.errors import CandorError
 from chassis.rpc_errors import from_status
-from services.orchestrator.backends.resend import resending
+from services.orchestrator.backends.resend import PATIENCE, Patience, patiently, resending
 from services.orchestrator.convert.models import model_to_proto, sampling_from_proto, sampling_to_proto
 from services.orchestrator.domain.spec import Arm, Sampling
 from services.orchestrator.domain.subjects import Liveness
@@ -24,7 +24,8 @@ _BATCH_SECONDS = 3600.0
 class GrpcInference:
     """Implements `ports.Inference` over one channel."""
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
+    def __init__(self, channel: grpc.aio.Channel, patience: Patience = PATIENCE) -> None:
+        self._patience = patience
         self._stub = inference_pb2_grpc.InferenceServiceStub(channel)
 
     def check_target(self, arm: Arm) -> None:
@@ -33,8 +34,8 @@ class GrpcInference:
     async def describe(self, arm: Arm) -> Identity:
         """See ports."""
         request = inference_pb2.DescribeModelRequest(model=model_to_proto(arm))
-        with translated("inference"):
-            response = await self._stub.DescribeModel(request, timeout=_DESCRIBE_SECONDS)
+        call = partial(self._stub.DescribeModel, request, timeout=_DESCRIBE_SECONDS)
+        response = await patiently("inference", call, self._patience)
         found = response.identity
         return Identity(
             digest=found.digest,
@@ -50,8 +51,8 @@ class GrpcInference:
             sampling=sampling_to_proto(sampling),
             base=model_to_proto(base) if base is not None else None,
         )
-        with translated("inference"):
-            response = await self._stub.CheckModel(request, timeout=_DESCRIBE_SECONDS)
+        call = partial(self._stub.CheckModel, request, timeout=_DESCRIBE_SECONDS)
+        response = await patiently("inference", call, self._patience)
         return Check(
             sampling=sampling_from_proto(response.accepted_sampling),
             reported_model=response.reported_model,
@@ -75,7 +76,7 @@ class GrpcInference:
             return self._stub.BatchGenerate(request, timeout=_BATCH_SECONDS)
 
         sizes = [sum(len(content) for _, content in prompt.messages) for prompt in prompts]
-        async for index, response in resending("inference", sizes, call):
+        async for index, response in resending("inference", sizes, call, self._patience):
             failed = response.WhichOneof("outcome") == "error"
             yield index, from_status(response.error) if failed else _reply(response.reply)
 

@@ -1,17 +1,44 @@
-"""Batches over streams that may break: what has no answer yet is sent again, and only that."""
+"""Calls to services that may go away for a while: a pod that is replaced must not end a run.
+
+Batches are streams: what has no answer yet is sent again, and only that.
+"""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+import asyncio
+import time
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
-from chassis.clients import stream
+from chassis.clients import stream, translated
 from chassis.errors import CandorError, Reason
+from chassis.llm.waiting import Backoff
 
 # The stream broke on its way. What the service itself says is not asked for twice: it has tried before.
 _BROKEN = (Reason.SERVICE_UNAVAILABLE, Reason.DEADLINE_EXCEEDED)
-_FRUITLESS = 3  # streams in a row without a single answer
 _CHARACTERS = 2_000_000  # in one request; at most four bytes each, half of the largest message
+_BACKOFF = Backoff(first_seconds=0.5, longest_seconds=10.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long a service may be away, and how often it is tried meanwhile.
+
+    Attributes:
+        seconds: Longest time without an answer, from the first try that had none.
+        backoff: Pauses between tries.
+        clock: Seconds that only grow.
+        sleep: Waits for so many seconds.
+    """
+
+    seconds: float = 120.0  # a replaced pod is back in some seconds, one that loads a model in a minute
+    backoff: Backoff = _BACKOFF
+    clock: Callable[[], float] = time.monotonic
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+
+PATIENCE = Patience()
 
 
 class Answer(Protocol):
@@ -24,10 +51,31 @@ class Answer(Protocol):
 
 
 Found = TypeVar("Found", bound=Answer)
+Result = TypeVar("Result")
+
+
+async def patiently(service: str, call: Callable[[], Awaitable[Result]], patience: Patience = PATIENCE) -> Result:
+    """The result of a call that answers once, made again while the service is away.
+
+    Raises:
+        CandorError: What the service says; or SERVICE_UNAVAILABLE, when it stays away.
+    """
+    outage = _Outage(patience)
+    while True:
+        try:
+            with translated(service):
+                return await call()
+        except CandorError as error:
+            if error.reason is not Reason.SERVICE_UNAVAILABLE:
+                raise
+            await outage.wait(error)
 
 
 async def resending(
-    service: str, sizes: Sequence[int], call: Callable[[list[int]], AsyncIterable[Found]]
+    service: str,
+    sizes: Sequence[int],
+    call: Callable[[list[int]], AsyncIterable[Found]],
+    patience: Patience = PATIENCE,
 ) -> AsyncIterator[tuple[int, Found]]:
     """(index, answer) of every item, in the order they finish, each once.
 
@@ -35,12 +83,13 @@ async def resending(
         service: Its name, for errors.
         sizes: Characters of each item: a request takes as many items as fit.
         call: Opens a stream for these items; an answer's index is a position in the list it was given.
+        patience: How long streams may break without an answer.
 
     Raises:
-        CandorError: What the service says; or the last break, when streams keep breaking without an answer.
+        CandorError: What the service says; or the last break, when patience is at its end.
     """
     missing = list(range(len(sizes)))
-    fruitless = 0
+    outage = _Outage(patience)
     while missing:
         part = _fitting(missing, sizes)
         done: set[int] = set()
@@ -55,9 +104,35 @@ async def resending(
                 raise
             broken = error
         missing = [index for index in missing if index not in done]
-        fruitless = 0 if done else fruitless + 1
-        if fruitless == _FRUITLESS:
-            raise broken
+        if done:
+            outage.over()
+        else:
+            await outage.wait(broken)
+
+
+class _Outage:
+    """The time since tries began to have no answer."""
+
+    def __init__(self, patience: Patience) -> None:
+        self._patience = patience
+        self._tries = 0
+        self._since = 0.0
+
+    def over(self) -> None:
+        """There was an answer."""
+        self._tries = 0
+
+    async def wait(self, broken: CandorError) -> None:
+        """Pause before the next try. Raises what broke this one when it has been too long."""
+        patience = self._patience
+        self._tries += 1
+        if self._tries == 1:
+            self._since = patience.clock()
+        away = patience.clock() - self._since
+        if away >= patience.seconds:
+            message = f"{broken.message} (no answer for {away:.0f} s)"
+            raise CandorError(broken.reason, message, metadata=broken.metadata) from broken
+        await patience.sleep(patience.backoff.wait(self._tries))
 
 
 def _fitting(missing: list[int], sizes: Sequence[int]) -> list[int]:
