@@ -73,7 +73,7 @@ def gating(spec: Spec, workload: Workload, judge_bias: Mapping[str, float]) -> G
             name: planned_variance(spec.planning.discordance, spec.planning.rho, max(1.0, pairs))
             for name, pairs in cells.items()
         },
-        variances_known=spec.planning != Planning(),
+        variances_known=(spec.planning.discordance, spec.planning.rho) != (Planning().discordance, Planning().rho),
         repeats=spec.repeats,
     )
     return Gating(gates=gates, design=design)

@@ -4,6 +4,7 @@ import math
 import time
 from typing import Any
 
+import numpy as np
 import pytest
 from scipy.stats import norm
 
@@ -18,6 +19,7 @@ from services.orchestrator.domain.gate.power import (
     slices,
 )
 from services.orchestrator.domain.gate.rules import GateSettings, build_gates
+from services.orchestrator.domain.statistics.interval import moments
 
 BELIEFS = ("none", "none_lead_in", "asserts_false", "denies_true", "asserts_true")
 CONTEXTS = ("none", "emotion:happy", "emotion:sad", "emotion:anger")
@@ -28,9 +30,15 @@ def plan(kit: Any) -> Any:
     """The plan of one gate of so many items and pairs per item."""
 
     def make(
-        items: int, pairs: float, margin_pp: float = 2.0, stopping: str = "fixed", bias: Any = None, **assumed: Any
+        items: int,
+        pairs: float,
+        margin_pp: float = 2.0,
+        stopping: str = "fixed",
+        bias: Any = None,
+        fail_on: str = "margin",
+        **assumed: Any,
     ) -> Any:
-        rule = kit.rule(margin_pp=margin_pp)
+        rule = kit.rule(margin_pp=margin_pp, fail_on=fail_on)
         design = Design(rules=(rule,), candidates=("v2",), stopping=stopping, judge_bias=bias or {})
         return Planner(design=design, slices={"g": Slice(items, pairs)}, assumptions=Assumptions(**assumed))
 
@@ -63,6 +71,25 @@ def test_the_closed_form(plan: Any, items: Any, pairs: Any, margin_pp: Any) -> N
     assert gate.fail_if_twice_margin == pytest.approx(norm.cdf(min(m / se, 2 * m / se - 1.6449)), abs=0.01)
     delta = gate.minimum_detectable_pp / 100
     assert norm.cdf(min((delta - m) / se, delta / se - 1.6449)) == pytest.approx(0.8, abs=0.015)
+
+
+@pytest.mark.parametrize("items", [400, 800])
+def test_any_worsening_fails_what_the_gate_would_fail(plan: Any, items: int) -> None:
+    (gate,) = plan(items, 1, fail_on="any_worsening").gates()
+    delta, rng, failed = gate.minimum_detectable_pp / 100, np.random.default_rng(5), 0
+    for _ in range(600):
+        draws = rng.choice([-1.0, 0.0, 1.0], p=[(0.1 - delta) / 2, 0.9, (0.1 + delta) / 2], size=items)
+        found = moments(np.sort(draws), 1.0)
+        low, high = found.bounds(0.05)
+        failed += low > 0.0 and high >= 0.02
+    assert failed / 600 == pytest.approx(0.8, abs=0.05)
+
+
+@pytest.mark.parametrize("stopping", ["fixed", "group", "anytime"])
+def test_any_worsening_detects_less_than_the_margin_does(plan: Any, stopping: Any) -> None:
+    strict, margin = (plan(5_000, 2, stopping=stopping, fail_on=on).gates()[0] for on in ("any_worsening", "margin"))
+    assert strict.minimum_detectable_pp < 0.9 * margin.minimum_detectable_pp
+    assert strict.pass_if_equal == pytest.approx(margin.pass_if_equal, abs=0.05)
 
 
 def test_group_at_the_methods_example(plan: Any) -> None:

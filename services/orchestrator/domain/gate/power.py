@@ -140,7 +140,13 @@ class Planner:
             for rule in self.design.rules:
                 size = self.slices.get(rule.name, Slice(0, 0.0))
                 # Gates of equal size and margin have equal power.
-                key = (size, rule.margin, self.design.variances.get(rule.name), self.design.bias(candidate))
+                key = (
+                    size,
+                    rule.margin,
+                    rule.fail_on,
+                    self.design.variances.get(rule.name),
+                    self.design.bias(candidate),
+                )
                 if key not in seen:
                     seen[key] = self._gate(rule, candidate, size)
                 found.append(replace(seen[key], gate=rule.name, candidate=candidate, critical=rule.critical))
@@ -239,6 +245,7 @@ class Planner:
             bias=self.design.bias(candidate),
             judged=self.assumptions.judged,
             alpha=self.design.alpha,
+            any_worsening=rule.fail_on == "any_worsening",
         )
         return run(truth, items, lambda n: self._enough(rule, n), self.assumptions.seed + stream)
 
@@ -252,7 +259,7 @@ class Planner:
             return float(ends.passed.mean()), float(ends.failed.mean())
         se, scale, half = self._fixed(rule, items)
         allowance = self._allowance(candidate)
-        fails = float(ndtr(min((difference - rule.margin) / se, (scale * difference - half) / (scale * se))))
+        fails = float(ndtr((difference - self._worst(rule, candidate, items)) / se))
         if allowance >= rule.margin:
             return 0.0, fails
         passes = float(ndtr((rule.margin - allowance - half - scale * difference) / (scale * se)))
@@ -264,14 +271,20 @@ class Planner:
         scale, half = expected_bounds(variance, self._pairs(rule), items, self.design.alpha)
         return math.sqrt(variance / items), float(scale), float(half)
 
+    def _worst(self, rule: GateRule, candidate: str, items: int) -> float:
+        """The mean from which the fixed design FAILs: L > 0, and estimate >= M (`any_worsening`: U >= M)."""
+        _, scale, half = self._fixed(rule, items)
+        if rule.fail_on == "any_worsening":
+            return max(half, rule.margin - self._allowance(candidate) - half) / scale
+        return max(rule.margin, half / scale)
+
     def _detectable(self, rule: GateRule, candidate: str, items: int) -> float | None:
         """The difference, in points, that FAILs with probability 0.8."""
         power = float(ndtri(WEAK))
         if self.design.stopping == "fixed":
-            se, scale, half = self._fixed(rule, items)
-            found = max(rule.margin + power * se, half / scale + power * se)
+            found = self._worst(rule, candidate, items) + power * self._fixed(rule, items)[0]
             return 100.0 * found if found <= 1.0 else None
-        high = _first(lambda x: self._chances(rule, candidate, x, items)[1] >= WEAK, rule.margin / 2.0, 1.0)
+        high = _first(lambda x: self._chances(rule, candidate, x, items)[1] >= WEAK, rule.margin / 20.0, 1.0)
         return None if high is None else 100.0 * high
 
     def _needed(self, rule: GateRule, candidate: str) -> int | None:

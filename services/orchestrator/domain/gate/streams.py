@@ -58,6 +58,7 @@ class Truth:
         bias: b of the judge.
         judged: s, share of pairs in which only a judge decides a reply.
         alpha: One-sided level.
+        any_worsening: `fail_on: any_worsening`: a FAIL needs U >= M and not an estimate of M.
     """
 
     difference: float
@@ -68,6 +69,7 @@ class Truth:
     bias: float
     judged: float
     alpha: float
+    any_worsening: bool = False
 
     @property
     def allowance(self) -> float:
@@ -120,7 +122,8 @@ def group_ends(truth: Truth, items: int, few: Chance, seed: int) -> Ends:
     lucky = _uniform(other[:, -1])[:, np.newaxis] < chance
     z = -ndtri(np.maximum(1e-300, stdtr(asked - 1.0, -np.maximum(0.0, scale * mean / unit))))
     highest = np.maximum.accumulate(z * np.sqrt(looks / LOOKS), axis=1)
-    fail = usable & (highest > critical_value(truth.alpha, LOOKS)) & (mean >= truth.margin)
+    bad = upper >= truth.margin if truth.any_worsening else mean >= truth.margin
+    fail = usable & (highest > critical_value(truth.alpha, LOOKS)) & bad
     passing = usable & (upper < truth.margin) & lucky
     return _ends(passing, fail, looks / LOOKS)
 
@@ -157,8 +160,9 @@ def anytime_ends(truth: Truth, items: int, few: Chance, seed: int) -> Ends:
 
     chance = np.array([few(float(t)) for t in time])
     lucky = _uniform(other[:, -1])[:, np.newaxis] < chance
-    fail = won(lam_fail * values) & (jump * signs >= truth.margin * time)
     passing = won(-lam_pass * (values + truth.allowance - truth.margin)) & lucky
+    # Where both come at one item, `any_worsening` lets the PASS stand.
+    fail = won(lam_fail * values) & (~passing if truth.any_worsening else jump * signs >= truth.margin * time)
     return _ends(passing, fail, time / items)
 
 
