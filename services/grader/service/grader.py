@@ -21,7 +21,7 @@ from services.grader.service.grading import Grading
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Info:
-    """Versions of everything that decides a grade; `digest` is over all of them."""
+    """Versions of everything that decides a grade or a score; `digest` is over what decides a grade."""
 
     grader_version: str
     sociot_version: str
@@ -30,8 +30,8 @@ class Info:
 
     @property
     def digest(self) -> str:
-        """SHA-256 over all versions."""
-        parts = [self.grader_version, self.judge_prompt_digest, self.judge_model, self.sociot_version]
+        """SHA-256 over what decides a grade: not the scorer, whose scores have their own identity."""
+        parts = [self.grader_version, self.judge_prompt_digest, self.judge_model]
         return "sha256:" + hashlib.sha256(json.dumps(parts).encode()).hexdigest()
 
 

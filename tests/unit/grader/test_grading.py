@@ -11,7 +11,7 @@ from chassis.metrics import Metrics
 from services.grader.domain import judging
 from services.grader.domain.answers.case import AnswerCase, AnswerGrade, DecidedBy, Usage, Verdict
 from services.grader.domain.judging import JudgeSpec
-from services.grader.service.grader import GraderService
+from services.grader.service.grader import GraderService, Info
 from services.grader.service.grading import Grading
 
 SPEC = JudgeSpec(base_url="http://judge/v1", model="judge")
@@ -168,3 +168,10 @@ async def test_the_digest_changes_with_the_judge_and_only_then() -> None:
     assert with_judge == await digest_of(judges, SPEC)
     judges.name = "judge-2"
     assert await digest_of(judges, SPEC) != with_judge
+
+
+def test_another_precision_of_the_scorer_regrades_nothing() -> None:
+    versions = {"grader_version": "3", "judge_prompt_digest": "p", "judge_model": "j"}
+    full, half = (Info(sociot_version=name, **versions) for name in ("sociot/1", "sociot/1 bfloat16"))
+    assert full.digest == half.digest
+    assert Info(sociot_version="sociot/1", **{**versions, "judge_model": "k"}).digest != full.digest
