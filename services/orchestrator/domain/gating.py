@@ -75,6 +75,7 @@ def gating(spec: Spec, workload: Workload, judge_bias: Mapping[str, float]) -> G
         },
         variances_known=(spec.planning.discordance, spec.planning.rho) != (Planning().discordance, Planning().rho),
         repeats=spec.repeats,
+        judge=spec.judge is not None,
     )
     return Gating(gates=gates, design=design)
 

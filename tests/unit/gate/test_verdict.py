@@ -145,6 +145,17 @@ def test_ungradable_replies_over_five_percent_ask_for_a_judge(kit: Any, errors: 
     assert "Add a judge" in end.reason
 
 
+@pytest.mark.parametrize("stopping", ALL_STOPPING)
+def test_ungradable_replies_in_spite_of_a_judge_point_to_its_answers(kit: Any, errors: Any, stopping: Any) -> None:
+    ref, trt = errors(1_000, both=200)
+    ref[::19] = trt[::19] = UNGRADABLE
+    end = kit.run(ref, trt, stopping=stopping, judge=True)
+    assert end.verdict == INCONCLUSIVE
+    assert "Add a judge" not in end.reason
+    assert "judge_raw" in end.reason
+    assert "grading.judge.max_tokens" in end.reason
+
+
 def test_what_several_gates_share_is_said_once(kit: Any, errors: Any) -> None:
     ref, trt = errors(1_000, both=200)
     ref[::19] = trt[::19] = UNGRADABLE

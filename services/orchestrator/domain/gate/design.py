@@ -36,6 +36,7 @@ class Design:
         variances_known: The plan comes from the document, a pilot or an earlier run; otherwise the e-processes bet on a
             running estimate shrunk to the plan.
         repeats: Replies per arm, item and cell, for the advice to an inconclusive gate.
+        judge: A judge grades what the deterministic grader leaves, for the same.
     """
 
     rules: tuple[GateRule, ...]
@@ -46,6 +47,7 @@ class Design:
     variances: Mapping[str, float] = field(default_factory=dict)
     variances_known: bool = False
     repeats: int = 1
+    judge: bool = False
 
     def __post_init__(self) -> None:
         """Refuses settings that no run could follow."""

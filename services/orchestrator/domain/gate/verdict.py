@@ -56,7 +56,7 @@ def advance(
     course = follow(design, order, lanes, complete)
     stop = course.stop or bool(invariants)
     results = tuple(_result(design, lane, closing, stop) for lane, closing in zip(lanes, course.closings, strict=True))
-    verdict, reason = _verdict(results, invariants) if stop else (OPEN, "the run goes on")
+    verdict, reason = _verdict(design, results, invariants) if stop else (OPEN, "the run goes on")
     return Progress(
         results=results,
         stop=stop,
@@ -83,17 +83,17 @@ def _closed_cells(design: Design, lanes: Sequence[Lane], course: Course) -> dict
     return {candidate: frozenset(closed[candidate] - still_open[candidate]) for candidate in design.candidates}
 
 
-def _verdict(results: Sequence[GateResult], invariants: Sequence[str]) -> tuple[str, str]:
+def _verdict(design: Design, results: Sequence[GateResult], invariants: Sequence[str]) -> tuple[str, str]:
     if invariants:
         return INVALID, "; ".join(invariants)
     voting = [result for result in results if result.critical]
     for decision in (INVALID, FAIL):
         hit = [result for result in voting if result.decision == decision]
         if hit:
-            return decision, because(hit)
+            return decision, because(hit, judge=design.judge)
     undecided = [result for result in voting if result.decision != PASS]
     if undecided:
-        return INCONCLUSIVE, because(undecided)
+        return INCONCLUSIVE, because(undecided, judge=design.judge)
     better = [result.gate for result in voting if result.improvement]
     gained = f"; improved: {', '.join(dict.fromkeys(better))}" if better else ""
     return PASS, f"every critical gate is below its margin{gained}"
@@ -149,7 +149,7 @@ def _result(design: Design, lane: Lane, closing: Closing, stop: bool) -> GateRes
         units=closing.units,
         look=closing.look,
     )
-    return replace(result, reason=explain(result))
+    return replace(result, reason=explain(result, judge=design.judge))
 
 
 def _estimate(found: Sample) -> tuple[float | None, None, None]:
