@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import sys
 from collections.abc import Callable
 from typing import TypeVar
 
 from pydantic import ValidationError
+from pydantic_settings import SettingsError
 
 from chassis.collection import collect_rarely
 from chassis.errors import CandorError, ExitCode
@@ -28,6 +31,10 @@ def run_service(settings_type: type[Settings], build: Callable[[Settings], Servi
             name = prefix + "__".join(str(part) for part in problem["loc"]).upper()
             sys.stderr.write(f"{name.rstrip('_')}: {problem['msg']}\n")
         return ExitCode.BAD_DOCUMENT
+    except SettingsError as error:
+        prefix = str(settings_type.model_config.get("env_prefix", ""))
+        sys.stderr.write(f'{_unread(error, prefix)}: must be JSON, for example ["host:8000"] or {{"name": "value"}}\n')
+        return ExitCode.BAD_DOCUMENT
     configure(settings.log_format, settings.log_level)
     collect_rarely()
 
@@ -41,3 +48,10 @@ def run_service(settings_type: type[Settings], build: Callable[[Settings], Servi
         sys.stderr.write(f"{error}\n")
         return error.exit_code
     return ExitCode.PASS
+
+
+def _unread(error: SettingsError, prefix: str) -> str:
+    """The variable of a list or a map that is no JSON; the value itself may be a secret and is not shown."""
+    value = error.__cause__.doc if isinstance(error.__cause__, json.JSONDecodeError) else None
+    names = [name for name, text in os.environ.items() if name.upper().startswith(prefix) and text == value]
+    return " or ".join(names) or f"a variable {prefix}... ({error})"

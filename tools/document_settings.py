@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,10 @@ def _default(field: FieldInfo) -> str:
     value: Any = field.get_default(call_default_factory=True) if not field.is_required() else PydanticUndefined
     if value is PydanticUndefined:
         return "required"
-    return "" if value in (None, "", (), [], {}) else f"`{value}`"
+    if value in (None, "", (), [], {}):
+        return ""
+    text = json.dumps(value) if isinstance(value, tuple | list | dict) else value
+    return f"`{text}`"
 
 
 def main() -> None:

@@ -1,5 +1,6 @@
 """Rules of the house that no linter knows."""
 
+import json
 import re
 import subprocess
 import sys
@@ -53,6 +54,13 @@ def test_every_reason_is_in_the_catalog_and_has_a_grpc_status() -> None:
 def test_generated_pages_are_fresh(script: str) -> None:
     done = subprocess.run([sys.executable, script, "--check"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_default_on_the_settings_page_is_a_value_that_the_variable_takes() -> None:
+    page = (ROOT / "docs" / "settings.md").read_text(encoding="utf-8")
+    compound = re.findall(r"^\| `\w+` \| `([(\[{].*?)` \|", page, re.MULTILINE)
+    assert compound
+    assert all(json.loads(text) for text in compound)
 
 
 def test_every_reason_is_explained_for_operators() -> None:

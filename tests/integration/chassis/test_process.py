@@ -8,6 +8,7 @@ import pytest
 import structlog
 from pydantic_settings import SettingsConfigDict
 
+from chassis.egress import Egress
 from chassis.errors import CandorError, Reason
 from chassis.process import run_service
 from chassis.serving import Service
@@ -15,7 +16,10 @@ from chassis.settings import ServerSettings
 
 
 class Settings(ServerSettings):
-    model_config = SettingsConfigDict(env_prefix="CANDOR_TEST_")
+    model_config = SettingsConfigDict(env_prefix="CANDOR_TEST_", env_nested_delimiter="__")
+
+    listed: tuple[str, ...] = ()
+    egress: Egress = Egress()
 
 
 @pytest.fixture(autouse=True)
@@ -49,6 +53,21 @@ def test_every_bad_setting_is_named_by_its_variable(
     assert "CANDOR_TEST_PORT: " in said
     assert "CANDOR_TEST_TOKEN_SHA256: " in said
     assert "secret-token" not in said
+
+
+@pytest.mark.parametrize("name", ["CANDOR_TEST_LISTED", "CANDOR_TEST_EGRESS__ALLOWED_HOSTS"])
+def test_a_list_that_is_no_json_is_named_by_its_variable(
+    name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(name, "llm:8000")
+
+    def build(_settings: Settings) -> Service:
+        raise AssertionError("built with bad settings")
+
+    assert run_service(Settings, build) == 78
+    said = capsys.readouterr().err
+    assert said.startswith(f"{name}: must be JSON")
+    assert "llm:8000" not in said
 
 
 def test_what_keeps_it_from_starting_is_said_in_a_sentence(
