@@ -71,7 +71,7 @@ nightly: $(VENV)/.dev ## The statistics' acceptance simulations at full size
 coverage: test ## Coverage of hand-written code, line by line
 	$(BIN)/coverage html && echo "htmlcov/index.html"
 
-bench: $(VENV)/.dev ## All benchmarks; benchmarks/RESULTS.md says what each measures
+bench: $(VENV)/.dev ## The benchmarks of one CPU machine; benchmarks/RESULTS.md says what each measures
 	$(RUN) $(BIN)/python -m benchmarks
 
 requirements: $(VENV)/.dev ## Resolve requirements/*.txt anew from pyproject.toml and pins.in

@@ -1,6 +1,7 @@
-"""Run every benchmark, one after the other: `python -m benchmarks [NAME...]`. Nothing else should run meanwhile.
+"""Run the benchmarks of one CPU machine, one after the other: `python -m benchmarks [NAME...]`. Nothing else should run meanwhile.
 
-Left out is `benchmarks.miniature`, which trains the tiny world and takes many minutes.
+Left out are `benchmarks.miniature` and `benchmarks.experiment`, which train the tiny world and take many minutes, and
+`benchmarks.vllm`, which needs a GPU.
 """
 
 from __future__ import annotations
