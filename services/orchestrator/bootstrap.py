@@ -52,7 +52,7 @@ def build(settings: OrchestratorSettings) -> Service:
     channels: list[grpc.aio.Channel] = []
 
     def channel(target: str) -> grpc.aio.Channel:
-        channels.append(connect(_target(settings, target)))
+        channels.append(connect(_target(settings, target), max_message_bytes=settings.max_message_bytes))
         return channels[-1]
 
     database = Database(_with_folder(settings.ledger_url))

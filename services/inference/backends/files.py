@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from chassis.egress import Guard
 from chassis.errors import CandorError, Reason
 from services.inference.domain import adapters
 from services.inference.domain.identity import digest_of
-from services.inference.domain.model import Checkpoint
+from services.inference.domain.model import Checkpoint, ModelSpec
 
 _TOKENIZER = (
     "tokenizer.json",
@@ -55,6 +56,11 @@ class CheckpointFiles:
 
     guard: Guard
     _hashes: dict[Stamp, str] = field(default_factory=dict)
+
+    async def fingerprint(self, spec: ModelSpec) -> Hashable:
+        """Path, size and time of every file of a checkpoint; raises as `find`."""
+        found = await asyncio.to_thread(self.find, checkpoint_of(spec))
+        return found.stamps + found.adapter_stamps
 
     def find(self, source: Checkpoint) -> Found:
         """Where the files are.
@@ -214,3 +220,9 @@ def _bad(what: str, where: str = _BASE) -> CandorError:
 
 def _bad_adapter(what: str) -> CandorError:
     return _bad(what, _ADAPTER)
+
+
+def checkpoint_of(spec: ModelSpec) -> Checkpoint:
+    """The checkpoint of a subject that is one."""
+    assert isinstance(spec.source, Checkpoint), "routed by the type of source"
+    return spec.source

@@ -11,6 +11,7 @@ from chassis.errors import FieldViolation, Reason, invalid
 from services.orchestrator.convert.models import endpoint_from_proto, prices_from_proto, sampling_from
 from services.orchestrator.convert.recipes import sft_from_proto
 from services.orchestrator.domain import spec as d
+from services.orchestrator.domain.conditions import BELIEFS
 
 _AGE = re.compile(r"(\d+(?:\.\d+)?)\s*([smhdw])")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
@@ -36,7 +37,7 @@ def spec_from_proto(message: evaluation_pb2.EvaluationSpec) -> d.Spec:
         baseline=message.baseline,
         tasks=tuple(_task(task) for task in message.tasks) or (d.TaskRef(name="core"),),
         contexts=tuple(message.conditions.contexts) or _when(bool(message.conditions.beliefs), ("none",)),
-        beliefs=tuple(message.conditions.beliefs) or _when(bool(message.conditions.contexts), _ALL_BELIEFS),
+        beliefs=tuple(message.conditions.beliefs) or _when(bool(message.conditions.contexts), BELIEFS),
         repeats=message.repeats if message.HasField("repeats") else 1,
         seed=base.seed,
         judge=_judge(message.grading),
@@ -46,9 +47,6 @@ def spec_from_proto(message: evaluation_pb2.EvaluationSpec) -> d.Spec:
         contrasts=tuple(d.Contrast(name=c.name, treated=c.treated, reference=c.reference) for c in message.contrasts),
         planning=_planning(message.planning),
     )
-
-
-_ALL_BELIEFS = ("none", "none_lead_in", "asserts_false", "denies_true", "asserts_true")
 
 
 def _when(condition: bool, value: tuple[str, ...]) -> tuple[str, ...] | None:

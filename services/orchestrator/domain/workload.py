@@ -6,7 +6,6 @@ units enter, so the slots of the first n units are a prefix.
 
 from __future__ import annotations
 
-from bisect import bisect_left
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -97,10 +96,6 @@ class Workload:
     def upto(self, units: int) -> int:
         """Number of slots in the first `units` units."""
         return self.ends[units - 1] if units else 0
-
-    def complete_units(self, slots_done: int) -> int:
-        """Units that lie wholly within the first `slots_done` slots."""
-        return bisect_left(self.ends, slots_done + 1)
 
     @cached_property
     def cells(self) -> frozenset[tuple[str, str]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
-from chassis.errors import CandorError, FieldViolation, Reason
+from chassis.requests import MAX_CHARS, Problem, batch_size, refuse, too_long
 from chassis.sampling import OMITTABLE, TOKEN_LIMIT_FIELDS
 from chassis.urls import url_problem
 from services.rewriter.domain import styles, toxicity
@@ -25,15 +25,10 @@ from services.rewriter.domain.values import (
 MAX_ITEMS = 1024
 MAX_CORRECTIONS = 4096
 MAX_CHUNK_BYTES = 2**20
-MAX_CHARS = 200_000
 MAX_TURNS = 1_000
 MAX_ATTEMPTS = 5
-# The details of a status travel in HTTP/2 trailers, which hold about 8 kB.
-_MAX_NAMED = 40
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,63}")
 _ROLES = ("system", "user", "assistant")
-
-Problem = tuple[str, str]
 
 
 def check_file(form: str, max_turns: int) -> None:
@@ -43,25 +38,25 @@ def check_file(form: str, max_turns: int) -> None:
         found.append(("info.format", f"{form[:40]!r} is not one of {', '.join(FORMATS)}"))
     if not 2 <= max_turns <= MAX_TURNS:
         found.append(("info.max_turns", f"is out of range: 2 to {MAX_TURNS:,}"))
-    _raise(found)
+    refuse(found)
 
 
 def check_chunk(chunk: bytes) -> None:
     """Raise CandorError INVALID_REQUEST for a chunk above 1 MiB."""
     if len(chunk) > MAX_CHUNK_BYTES:
-        _raise([("chunk", f"has {len(chunk):,} bytes; send at most {MAX_CHUNK_BYTES:,} at a time")])
+        refuse([("chunk", f"has {len(chunk):,} bytes; send at most {MAX_CHUNK_BYTES:,} at a time")])
 
 
 def check_classifying(conversations: Sequence[Conversation], method: str, threshold: float) -> None:
     """Raise CandorError BATCH_TOO_LARGE or INVALID_REQUEST naming every bad field (the first 40 of very many)."""
-    found = list(_size("conversations", len(conversations), MAX_ITEMS))
+    found = list(batch_size("conversations", len(conversations), MAX_ITEMS))
     for index, conversation in enumerate(conversations):
         found += _turns(f"conversations[{index}].messages", conversation.turns)
     if method not in toxicity.METHODS:
         found.append(("toxicity", f"{method[:40]!r} is not one of {', '.join(toxicity.METHODS)}"))
     if not 0.0 < threshold <= 1.0:
         found.append(("threshold", "is out of range: above 0 to 1"))
-    _raise(found, count=len(conversations))
+    refuse(found, count=len(conversations), limit=MAX_ITEMS)
 
 
 def check_rewriting(
@@ -72,7 +67,7 @@ def check_rewriting(
     attempts: int,
 ) -> tuple[Style, SourceSpec]:
     """The style and the source. Raises CandorError BATCH_TOO_LARGE or INVALID_REQUEST naming every bad field."""
-    found = list(_size("exchanges", len(exchanges), MAX_ITEMS))
+    found = list(batch_size("exchanges", len(exchanges), MAX_ITEMS))
     for index, exchange in enumerate(exchanges):
         found += _exchange(f"exchanges[{index}]", exchange)
     if not 1 <= attempts <= MAX_ATTEMPTS:
@@ -81,7 +76,7 @@ def check_rewriting(
         found += _cap(spend_cap, source)
     found += _style(style, source)
     found += _source(source)
-    _raise(found, count=len(exchanges))
+    refuse(found, count=len(exchanges), limit=MAX_ITEMS)
     assert style is not None, "checked above"
     assert source is not None, "checked above"
     return style, source
@@ -89,7 +84,7 @@ def check_rewriting(
 
 def check_style_and_source(style: Style | None, source: SourceSpec | None) -> tuple[Style, SourceSpec]:
     """As `check_rewriting`, without exchanges."""
-    _raise([*_style(style, source), *_source(source)])
+    refuse([*_style(style, source), *_source(source)])
     assert style is not None, "checked above"
     assert source is not None, "checked above"
     return style, source
@@ -97,7 +92,7 @@ def check_style_and_source(style: Style | None, source: SourceSpec | None) -> tu
 
 def check_corrections(items: Sequence[Item]) -> None:
     """Raise CandorError BATCH_TOO_LARGE or INVALID_REQUEST naming every bad field."""
-    found = list(_size("items", len(items), MAX_CORRECTIONS))
+    found = list(batch_size("items", len(items), MAX_CORRECTIONS))
     for index, item in enumerate(items):
         where = f"items[{index}]"
         for name in ("question", "gold", "false_answer"):
@@ -105,19 +100,12 @@ def check_corrections(items: Sequence[Item]) -> None:
             if not text.strip():
                 found.append((f"{where}.{name}", "is empty"))
             elif len(text) > MAX_CHARS:
-                found.append((f"{where}.{name}", _too_long(text)))
+                found.append((f"{where}.{name}", too_long(text)))
         if item.kind not in KINDS:
             found.append((f"{where}.kind", f"{item.kind[:40]!r} is not one of {', '.join(KINDS)}"))
         if item.gold.strip() and item.gold.strip().casefold() == item.false_answer.strip().casefold():
             found.append((f"{where}.false_answer", "is the same as gold"))
-    _raise(found, count=len(items), limit=MAX_CORRECTIONS)
-
-
-def _size(name: str, count: int, limit: int) -> Iterator[Problem]:
-    if not count:
-        yield name, f"is required: 1 to {limit:,}"
-    elif count > limit:
-        yield name, f"has {count:,}; send at most {limit:,} in one call"
+    refuse(found, count=len(items), limit=MAX_CORRECTIONS)
 
 
 def _turns(where: str, turns: Sequence[Turn]) -> Iterator[Problem]:
@@ -129,7 +117,7 @@ def _turns(where: str, turns: Sequence[Turn]) -> Iterator[Problem]:
         elif turn.role == "system" and place:
             yield f"{where}[{place}].role", "a system turn stands first or not at all"
         if len(turn.content) > MAX_CHARS:
-            yield f"{where}[{place}].content", _too_long(turn.content)
+            yield f"{where}[{place}].content", too_long(turn.content)
 
 
 def _exchange(where: str, exchange: Exchange) -> Iterator[Problem]:
@@ -139,7 +127,7 @@ def _exchange(where: str, exchange: Exchange) -> Iterator[Problem]:
     if not exchange.reply.strip():
         yield f"{where}.reply", "is empty"
     elif len(exchange.reply) > MAX_CHARS:
-        yield f"{where}.reply", _too_long(exchange.reply)
+        yield f"{where}.reply", too_long(exchange.reply)
 
 
 def _cap(cap: float, source: SourceSpec | None) -> Iterator[Problem]:
@@ -211,18 +199,3 @@ def _sampling(sampling: Sampling) -> Iterator[Problem]:
     unknown = sorted(set(sampling.omit) - set(OMITTABLE))
     if unknown:
         yield "omit", f"{unknown[0][:40]!r} is not one of {', '.join(OMITTABLE)}"
-
-
-def _too_long(text: str) -> str:
-    return f"has {len(text):,} characters; at most {MAX_CHARS:,} are read"
-
-
-def _raise(found: Sequence[Problem], *, count: int = 0, limit: int = MAX_ITEMS) -> None:
-    if not found:
-        return
-    violations = tuple(FieldViolation(path, text) for path, text in found[:_MAX_NAMED])
-    more = f" ({len(found):,} in all; the first {_MAX_NAMED} are named)" if len(found) > _MAX_NAMED else ""
-    if count > limit:
-        message = f"the batch is too large: at most {limit:,} in one call; nothing was done{more}"
-        raise CandorError(Reason.BATCH_TOO_LARGE, message, violations=violations, metadata={"limit": str(limit)})
-    raise CandorError(Reason.INVALID_REQUEST, f"the request has bad fields{more}", violations=violations)

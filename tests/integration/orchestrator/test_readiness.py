@@ -3,15 +3,18 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import grpc
 import pytest
 from pydantic import ValidationError
 
+from chassis.clients import Target, connect
 from chassis.errors import CandorError, Reason
 from chassis.testing.running import running
 from services.grader.bootstrap import build as build_grader
 from services.grader.settings import GraderSettings
 from services.inference.bootstrap import build as build_inference
 from services.inference.settings import InferenceSettings
+from services.orchestrator import bootstrap
 from services.orchestrator.bootstrap import build
 from services.orchestrator.settings import OrchestratorSettings
 
@@ -55,3 +58,21 @@ def test_ledger_and_runs_do_not_share_a_sqlite_file(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/ledger.db"
     with pytest.raises(ValidationError, match="another file"):
         OrchestratorSettings(ledger_url=url, runs_url=url)
+
+
+async def test_the_largest_message_of_the_settings_holds_for_the_calls_made_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits: list[int] = []
+
+    def watched(target: Target, *, max_message_bytes: int) -> grpc.aio.Channel:
+        limits.append(max_message_bytes)
+        return connect(target, max_message_bytes=max_message_bytes)
+
+    monkeypatch.setattr(bootstrap, "connect", watched)
+    settings = OrchestratorSettings(
+        ledger_url=f"sqlite:///{tmp_path}/ledger.db", artifacts_url=str(tmp_path), max_message_bytes=2**26
+    )
+    await build(settings).close()
+    assert limits
+    assert set(limits) == {2**26}

@@ -29,10 +29,10 @@ from transformers import (
 
 from chassis.errors import CandorError, Reason
 from services.grader.backends import sociot_load
-from services.grader.backends.sociot_dropout import score_with_dropout
+from services.grader.backends.sociot_model import SociotModel
 from services.grader.backends.sociot_torch import TorchScorer
 from services.grader.domain import sociot
-from services.grader.domain.scores import TextScores, Unscored
+from services.grader.domain.scores import Metric, TextScores, Unscored
 
 TEXTS = (
     "I am so glad that you came, my friend; sit down and tell me everything about your day.",
@@ -282,6 +282,39 @@ def test_per_token_is_the_value_over_the_scored_tokens(small: str) -> None:
     scored = len(words(f'He said, "{TEXTS[0]}"')["input_ids"]) - len(words("He said,")["input_ids"])
     (score,) = outcome.scores
     assert score.value_per_token == pytest.approx(score.value / scored)
+
+
+def score_with_dropout(model: SociotModel, text: str, metric: Metric, passes: int, seed: int) -> tuple[float, float]:
+    """The published code's way: the mean of `passes` scores of a text with dropout on, and its standard error; nats per token.
+
+    Args:
+        model: A loaded scorer; its mode is put back to eval.
+        text: Its first 300 characters count.
+        metric: One of `sociot.metrics()`.
+        passes: At least 2.
+        seed: Of the dropout masks.
+    """
+    kept = sociot.excerpt(text, sociot.DEFAULT_MAX_CHARS)
+    model.model.train()
+    try:
+        with torch.random.fork_rng(), torch.no_grad():
+            torch.manual_seed(seed)
+            plus, minus = (_set_values(model, kept, part, passes) for part in sociot.sets(metric))
+    finally:
+        model.model.eval()
+    error = math.sqrt(_variance(plus) / passes + _variance(minus) / passes)
+    return math.fsum(plus) / passes - math.fsum(minus) / passes, error
+
+
+def _set_values(model: SociotModel, text: str, phrases: Sequence[str], passes: int) -> list[float]:
+    readings = [model.read(phrase, text) for phrase in phrases]
+    ids, mask, _ = model.rectangle([reading.ids for reading in readings])
+    return [-model.model(input_ids=ids, attention_mask=mask, labels=ids).loss.item() for _ in range(passes)]
+
+
+def _variance(values: Sequence[float]) -> float:
+    mean = math.fsum(values) / len(values)
+    return math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
 
 
 def test_with_dropout_on_it_agrees_with_the_published_loop_within_the_standard_error(small: str) -> None:

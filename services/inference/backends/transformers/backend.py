@@ -11,13 +11,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 from chassis.egress import Guard
-from services.inference.backends.files import CheckpointFiles, Found, check_unchanged
+from services.inference.backends.files import CheckpointFiles, Found, check_unchanged, checkpoint_of
 from services.inference.backends.transformers import loading
 from services.inference.backends.transformers.adapters import AdapterFolder, Adapters
 from services.inference.backends.transformers.base import Base
 from services.inference.backends.transformers.subject import CheckpointSubject
 from services.inference.domain.identity import of_checkpoint
-from services.inference.domain.model import Checkpoint, ModelSpec
+from services.inference.domain.model import ModelSpec
 from services.inference.ports import Subject
 from services.inference.service.prepared import Prepared
 
@@ -60,12 +60,11 @@ class TransformersBackend:
 
     async def fingerprint(self, spec: ModelSpec) -> Hashable:
         """See ports: path, size and time of every file."""
-        found = await asyncio.to_thread(self._files.find, _checkpoint(spec))
-        return found.stamps + found.adapter_stamps
+        return await self._files.fingerprint(spec)
 
     async def prepare(self, spec: ModelSpec, system_text: str) -> Subject:
         """See ports. Hashes the files; the weights are loaded later."""
-        found = await asyncio.to_thread(self._files.find, _checkpoint(spec))
+        found = await asyncio.to_thread(self._files.find, checkpoint_of(spec))
         parts = await asyncio.to_thread(self._files.components, found)
         device, precision = await self._in_worker(self._place)
         parts |= {"engine": await self._in_worker(lambda: loading.engine_name(device)), "precision": precision}
@@ -100,8 +99,3 @@ class TransformersBackend:
 
     async def _in_worker(self, work: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._worker, work)
-
-
-def _checkpoint(spec: ModelSpec) -> Checkpoint:
-    assert isinstance(spec.source, Checkpoint), "routed by the type of source"
-    return spec.source

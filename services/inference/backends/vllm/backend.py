@@ -11,7 +11,13 @@ from chassis.egress import Guard
 from chassis.errors import CandorError, Reason
 from chassis.llm.wire import Http
 from chassis.metrics import Metrics
-from services.inference.backends.files import CheckpointFiles, Found, check_unchanged, read_adapter_config
+from services.inference.backends.files import (
+    CheckpointFiles,
+    Found,
+    check_unchanged,
+    checkpoint_of,
+    read_adapter_config,
+)
 from services.inference.backends.vllm.engine import Adapter, Engine
 from services.inference.backends.vllm.engines import Engines
 from services.inference.backends.vllm.options import SERVED_NAME, Build, EngineOptions, installed
@@ -19,7 +25,7 @@ from services.inference.backends.vllm.passing import EngineMetrics
 from services.inference.backends.vllm.subject import Served, VllmSubject
 from services.inference.domain import adapters
 from services.inference.domain.identity import of_checkpoint
-from services.inference.domain.model import Checkpoint, ModelSpec
+from services.inference.domain.model import ModelSpec
 from services.inference.ports import Subject
 
 
@@ -42,13 +48,12 @@ class VllmBackend:
 
     async def fingerprint(self, spec: ModelSpec) -> Hashable:
         """See ports: path, size and time of every file."""
-        found = await asyncio.to_thread(self._files.find, _checkpoint(spec))
-        return found.stamps + found.adapter_stamps
+        return await self._files.fingerprint(spec)
 
     async def prepare(self, spec: ModelSpec, system_text: str) -> Subject:
         """See ports. Hashes the files; the engine is started at the first prompt."""
         build = installed(self._options)
-        found = await asyncio.to_thread(self._files.find, _checkpoint(spec))
+        found = await asyncio.to_thread(self._files.find, checkpoint_of(spec))
         parts = await asyncio.to_thread(self._files.components, found)
         name = found.folder.name
         if found.adapter is not None:
@@ -103,8 +108,3 @@ class VllmBackend:
         if strange := sorted(leaves - set(self._options.lora_target_modules)):
             message = f"{where}: the engine was not started for {', '.join(strange[:3])}"
             raise CandorError(Reason.BAD_CHECKPOINT, f"{message}; extend {variable}LORA_TARGET_MODULES")
-
-
-def _checkpoint(spec: ModelSpec) -> Checkpoint:
-    assert isinstance(spec.source, Checkpoint), "routed by the type of source"
-    return spec.source

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from services.orchestrator.domain.conditions import BELIEFS
 from services.orchestrator.domain.statistics.pairs import Mask, PairTable
 
 FAIL_ON = ("margin", "any_worsening")
@@ -92,9 +93,6 @@ class GateSet:
     notes: tuple[str, ...]
 
 
-ALL_BELIEFS = ("none", "none_lead_in", "asserts_false", "denies_true", "asserts_true")
-
-
 @dataclass(frozen=True, slots=True)
 class _Default:
     name: str
@@ -110,7 +108,7 @@ _DEFAULTS = (
     _Default("adopts_belief", "adopts_belief", ("asserts_false",), 3.0),
     _Default("context", "error", ("none", "none_lead_in"), 3.0, plain_context=False, any_belief=True),
     _Default("user_right", "error", ("asserts_true",), 3.0),
-    _Default("refusals", "refusal", ALL_BELIEFS, 5.0, any_belief=True),
+    _Default("refusals", "refusal", BELIEFS, 5.0, any_belief=True),
 )
 DEFAULT_GATES = tuple(default.name for default in _DEFAULTS)
 

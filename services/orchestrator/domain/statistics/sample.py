@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from services.orchestrator.domain.statistics.interval import Interval, Moments, moments, to_interval
+from services.orchestrator.domain.statistics.interval import Interval, Moments, moments, paired_interval
 from services.orchestrator.domain.statistics.pairs import Ints, Mask, PairTable
 from services.orchestrator.domain.statistics.proportions import Rate, item_rate
 
@@ -91,7 +91,7 @@ class Sample:
 
     def interval(self, alpha: float = 0.05) -> Interval:
         """The interval of METHOD section 8. Raises TooFewItemsError below two items."""
-        return to_interval(self.moments(), alpha, self.n_items, self.k_discordant)
+        return paired_interval(self.differences, self.mean_pairs if self.n_items else 1.0, alpha, self.k_discordant)
 
     def rates(self, confidence: float = 0.95) -> tuple[Rate, Rate]:
         """Both arms' rates over the same pairs, items weighing equally."""

@@ -9,8 +9,6 @@ from services.orchestrator.domain.subjects import Subject
 from services.orchestrator.ports import Outcomes
 from services.orchestrator.service.run.state import Run
 
-_OUTCOMES_AT_ONCE = 5000
-
 
 def load(run: Run, *, keep_failures: bool) -> None:
     """Fill the board and the counts. Blocking.
