@@ -28,7 +28,7 @@ def load(source: str, dtype: str = "float32", device: str = "cpu", threads: int 
         import transformers
     except ImportError as error:
         raise CandorError(
-            Reason.BACKEND_MISSING, "Warmth scores need torch and transformers: pip install 'candor[local]'"
+            Reason.BACKEND_MISSING, "Warmth scores need torch and transformers: pip install '.[local]'"
         ) from error
     if threads:
         torch.set_num_threads(threads)

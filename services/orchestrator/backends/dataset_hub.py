@@ -31,7 +31,7 @@ def fetch(hub: str, cache: Path | None, max_bytes: int, endpoint: str | None = N
     try:
         import huggingface_hub
     except ImportError as error:
-        text = "hub ids need the package huggingface-hub: pip install 'candor[hub]'"
+        text = "hub ids need the package huggingface-hub: pip install '.[hub]'"
         raise CandorError(Reason.BACKEND_MISSING, text) from error
     identity, config, split, revision = parse(hub)
     entry = by_hub(identity)

@@ -1,4 +1,4 @@
-"""Toxicity by Detoxify (optional: `pip install 'candor[toxicity]'`), from a local checkpoint or its own default.
+"""Toxicity by Detoxify (optional: `pip install '.[toxicity]'`), from a local checkpoint or its own default.
 
 Without a checkpoint the package downloads one when it is first used; on machines without network set
 CANDOR_REWRITER_DETOXIFY_CHECKPOINT to a file and CANDOR_REWRITER_DETOXIFY_CONFIG to the folder of the model's configuration.
@@ -13,7 +13,7 @@ from typing import Any
 
 from chassis.errors import CandorError, Reason
 
-_HINT = "pip install 'candor[toxicity]', or set toxicity to lexical or none"
+_HINT = "pip install '.[toxicity]', or set toxicity to lexical or none"
 _LONGEST_CHARS = 4_000  # the classifier reads 512 tokens; the rest would only cost time
 _BATCH = 16
 

@@ -70,7 +70,7 @@ async def refused(meters: DetoxifyMeters) -> CandorError:
 
 async def test_a_missing_package_says_how_to_mend_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "detoxify", None)
-    assert "candor[toxicity]" in str(await refused(DetoxifyMeters("original", None, None)))
+    assert ".[toxicity]" in str(await refused(DetoxifyMeters("original", None, None)))
 
 
 @pytest.mark.usefixtures("installed")

@@ -180,7 +180,7 @@ def test_offline_mode_is_said_and_not_a_defect(hub: Hub, tmp_path: Path, monkeyp
 
 def test_without_the_package_the_extra_is_named(hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    refused(hub, "openai/gsm8k", tmp_path, Reason.BACKEND_MISSING, "pip install 'candor[hub]'")
+    refused(hub, "openai/gsm8k", tmp_path, Reason.BACKEND_MISSING, "pip install '.[hub]'")
 
 
 def test_a_hub_that_cannot_be_reached_is_worth_another_try(tmp_path: Path) -> None:

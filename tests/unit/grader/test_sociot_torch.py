@@ -385,7 +385,7 @@ def test_without_torch_the_error_says_what_to_install(small: str, monkeypatch: p
     with pytest.raises(CandorError) as caught:
         collect(TorchScorer(), ["Hello there."], small)
     assert caught.value.reason is Reason.BACKEND_MISSING
-    assert "pip install 'candor[local]'" in caught.value.message
+    assert "pip install '.[local]'" in caught.value.message
 
 
 def test_where_models_may_lie_is_decided_by_the_caller(small: str) -> None:

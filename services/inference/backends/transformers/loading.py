@@ -10,7 +10,7 @@ from chassis.errors import CandorError, Reason
 from chassis.text import plain
 from services.inference.backends.transformers.engine import Engine
 
-_HINT = "pip install 'candor[local]'"
+_HINT = "pip install '.[local]'"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

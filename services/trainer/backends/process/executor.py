@@ -59,7 +59,7 @@ class ProcessExecutor:
         """See the port."""
         missing = [name for name in _NEEDED if find_spec(name) is None]
         if missing:
-            message = f"training needs {', '.join(missing)}: pip install 'candor[trainer]' on the trainer's machine"
+            message = f"training needs {', '.join(missing)}: pip install '.[trainer]' on the trainer's machine"
             raise CandorError(Reason.BACKEND_MISSING, message)
         return await asyncio.to_thread(self._check, spec)
 
