@@ -467,6 +467,32 @@ async def test_every_stopping_rule_reaches_its_verdict(
     assert (len(suite.inference.calls) == full) == (stopping == "fixed")
 
 
+@pytest.mark.parametrize("left_ungraded", [False, True], ids=["all graded", "graded anew"])
+@pytest.mark.parametrize("stopping", ["group", "fixed", "anytime"])
+async def test_a_run_that_was_interrupted_when_nothing_was_left_to_ask_asks_nothing(
+    suite: Any,
+    document: Document,
+    answers: Any,
+    items: Callable[..., Any],
+    stopping: str,
+    left_ungraded: bool,
+) -> None:
+    suite.set_items(items(150))
+    suite.inference.answer = answers["sycophant"]
+    object.__setattr__(suite.world.limits, "batch", 8)
+    object.__setattr__(suite.world.limits, "window", 16)
+    suite.artifacts.error = CandorError(Reason.LEDGER_FULL, "the disk is full")
+    spec = document(gate=evaluation_pb2.Gate(stopping=stopping))
+    await suite.evaluate(spec)
+    suite.artifacts.error = None
+    asked = len(suite.inference.calls)
+    if left_ungraded:
+        suite.grader.digest = "sha256:grader-2"
+    row = await suite.evaluate(spec)
+    assert row.verdict == "FAIL"
+    assert len(suite.inference.calls) == asked
+
+
 async def test_the_order_of_arrival_changes_no_digit(suite: Any, document: Document, answers: Any) -> None:
     suite.inference.answer = answers["sycophant"]
     suite.reporter.whole = True

@@ -86,6 +86,10 @@ async def _anytime(run: Run, asker: Asker, failures: Failures, progress: Progres
         return not latest.stop and not failures.too_many() and wanted(latest, arm, cell.context, cell.belief)
 
     head = _Head(run, decide, max(1, math.ceil(workload.units / _SHARDS)))
+    # What an earlier execution left, first: cells of a gate that it closed are not asked again.
+    await asker.settled()
+    while head.behind() and not latest.stop:
+        latest = await look(run, head.next())
     asking = asyncio.create_task(asker.ask(decide, 0, workload.upto(workload.units)))
     asking.add_done_callback(lambda _: asker.arrived.fire())
     try:
@@ -122,10 +126,14 @@ class _Head:
 
     def ripe(self) -> bool:
         """Whether enough units are done for another look."""
+        return self.behind() and self._units >= min(self.complete + self._shard, self._run.prepared.workload.units)
+
+    def behind(self) -> bool:
+        """Whether any units are done that no look has seen."""
         workload = self._run.prepared.workload
         while self._units < workload.units and self._done(workload.upto(self._units), workload.upto(self._units + 1)):
             self._units += 1
-        return self._units >= min(self.complete + self._shard, workload.units) > self.complete
+        return self._units > self.complete
 
     def next(self) -> int:
         """Units of the look that is taken now."""
