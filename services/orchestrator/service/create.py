@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from chassis.errors import CandorError, FieldViolation, Reason, invalid
 from services.orchestrator.domain.spec import Spec, document_digest, gate_digest
 from services.orchestrator.ports import EvaluationRow, Runs
+from services.orchestrator.service.lineage import placed
 from services.orchestrator.service.power import Power, power_of
 from services.orchestrator.service.prepare import Prepared, check, prepare
 from services.orchestrator.service.world import World, blocking
@@ -58,7 +58,8 @@ async def _find_or_start(world: World, runs: Runs, order: Order, fresh: Evaluati
     resumable = [row for row in earlier[:1] if order.resume == "auto" and not row.finished]
     if not known and not resumable:
         await _refuse_hopeless(await prepare(world, order.spec, order.limit), order)
-        fresh = _with_lineage(fresh, earlier, order)
+        if order.resume == "auto":
+            fresh = placed(fresh, earlier)
     row, created = await blocking(world.ledger.create_evaluation, fresh, resume=order.resume == "auto")
     if created:
         return await _start(world, runs, row, "created")
@@ -90,15 +91,6 @@ def _row(world: World, order: Order) -> EvaluationRow:
         request_id=order.request_id,
         created=world.clock(),
     )
-
-
-def _with_lineage(fresh: EvaluationRow, earlier: list[EvaluationRow], order: Order) -> EvaluationRow:
-    """A finished evaluation of the same document under another gate lends its replies; nothing is asked twice."""
-    last = earlier[0] if earlier else None
-    if order.resume == "new" or last is None or not last.finished or last.gate_digest == fresh.gate_digest:
-        return fresh
-    pinned: Mapping[str, Any] = {name: last.pinned[name] for name in ("arms", "made") if name in last.pinned}
-    return EvaluationRow(**{**asdict(fresh), "lineage": last.lineage, "pinned": pinned})
 
 
 async def _named(world: World, order: Order, fresh: EvaluationRow) -> EvaluationRow:
@@ -144,8 +136,18 @@ async def _resume(world: World, runs: Runs, row: EvaluationRow, fresh: Evaluatio
             raise CandorError(Reason.EVALUATION_RUNNING, message)
         return row
     if other_gate:
-        await blocking(world.ledger.update_evaluation, row.id, spec=fresh.spec, gate_digest=fresh.gate_digest)
+        changes: dict[str, Any] = {"spec": fresh.spec, "gate_digest": fresh.gate_digest}
+        if not row.attempt:
+            changes |= await _placed_anew(world, row, fresh)
+        await blocking(world.ledger.update_evaluation, row.id, **changes)
     return await _start(world, runs, row, "goes on")
+
+
+async def _placed_anew(world: World, row: EvaluationRow, fresh: EvaluationRow) -> dict[str, Any]:
+    """A pilot's evaluation that is started under another gate: which replies it takes may be others by now."""
+    earlier = await blocking(world.ledger.by_document, row.document_digest)
+    found = placed(replace(row, gate_digest=fresh.gate_digest, pinned={}), earlier)
+    return {} if found.lineage == row.lineage else {"lineage": found.lineage, "pinned": found.pinned}
 
 
 async def _start(world: World, runs: Runs, row: EvaluationRow, message: str) -> EvaluationRow:

@@ -6,6 +6,7 @@ from chassis.errors import CandorError, Reason
 from services.orchestrator.domain.spec import document_digest, gate_digest
 from services.orchestrator.domain.subjects import Resolved, Subject, subjects
 from services.orchestrator.ports import EvaluationRow, Grade, GradeRow, Prompt, ResponseRow
+from services.orchestrator.service.lineage import placed
 from services.orchestrator.service.prepare import Prepared
 from services.orchestrator.service.rows import case_of, reply_row
 from services.orchestrator.service.run.identify import pin, resolve
@@ -57,7 +58,8 @@ async def _evaluation(world: World, prepared: Prepared, data: bytes) -> Evaluati
         reason="a pilot; the run has not been started",
         created=world.clock(),
     )
-    row, _ = await blocking(world.ledger.create_evaluation, fresh, resume=True)
+    earlier = await blocking(world.ledger.by_document, fresh.document_digest)
+    row, _ = await blocking(world.ledger.create_evaluation, placed(fresh, earlier), resume=True)
     if row.active:
         message = f"evaluation {row.id} of this document is under way; its own replies say more than a pilot"
         raise CandorError(Reason.EVALUATION_RUNNING, message)

@@ -203,6 +203,38 @@ async def test_a_plan_says_what_a_run_would_find(suite: Any, document: Document)
     assert await reusable(gate=evaluation_pb2.Gate(margin_pp=9)) == len(suite.inference.calls)
 
 
+async def test_a_pilot_before_a_changed_gate_costs_nothing_and_changes_no_lineage(
+    suite: Any, document: Document
+) -> None:
+    old, new = (document(gate=evaluation_pb2.Gate(stopping="fixed", margin_pp=margin)) for margin in (2, 50))
+    first = await suite.evaluate(old)
+    asked = len(suite.inference.calls)
+    order = suite.order(new)
+    await plan(suite.world, order.spec, order.data, 0, pilot=True)
+    second = await suite.evaluate(new)
+    assert (second.state, second.lineage) == ("SUCCEEDED", first.id)
+    assert len(suite.inference.calls) == asked
+
+
+@pytest.mark.parametrize("piloted", [2, 50], ids=["the same gate", "another gate"])
+@pytest.mark.parametrize("run", [2, 50], ids=["the same gate", "another gate"])
+async def test_a_pilot_does_not_decide_whose_replies_the_run_takes(
+    suite: Any, document: Document, piloted: int, run: int
+) -> None:
+    def gate(margin: int) -> evaluation_pb2.EvaluationSpec:
+        return document(gate=evaluation_pb2.Gate(stopping="fixed", margin_pp=margin))
+
+    first = await suite.evaluate(gate(2))
+    asked = suite.inference.asked()
+    order = suite.order(gate(piloted))
+    await plan(suite.world, order.spec, order.data, 0, pilot=True)
+    second = await suite.evaluate(gate(run))
+    assert second.state == "SUCCEEDED"
+    assert (second.lineage == first.id) == (run == 50), "the same document once more is a new run"
+    again = suite.inference.asked() - asked
+    assert again.total() == (asked.total() if run == 2 else 20 if piloted == 2 else 0)
+
+
 async def test_a_plan_prices_the_judge(suite: Any, document: Document) -> None:
     spec = document(planning=evaluation_pb2.Planning(judge_share=0.5))
     for arm in spec.arms.values():
