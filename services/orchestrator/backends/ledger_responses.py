@@ -51,6 +51,8 @@ class ResponseTables:
                 sa.func.coalesce(g.verdict, ""),
                 g.adopts,
                 sa.func.coalesce(g.decided_by, ""),
+                sa.func.coalesce(g.prompt_tokens, 0),
+                sa.func.coalesce(g.completion_tokens, 0),
             )
             .select_from(joined)
             .where(r.scope == scope)

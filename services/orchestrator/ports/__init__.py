@@ -192,6 +192,8 @@ class Outcomes(NamedTuple):
     verdict: Sequence[str]
     adopts: Sequence[bool | None]
     decided_by: Sequence[str]
+    judge_prompt_tokens: Sequence[int]
+    judge_completion_tokens: Sequence[int]
 
     def at(self, rows: Sequence[int]) -> Outcomes:
         """A part of the rows."""

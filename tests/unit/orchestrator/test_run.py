@@ -9,7 +9,7 @@ import pytest
 from candor.orchestrator.v1 import evaluation_pb2
 
 from chassis.errors import CandorError, Reason
-from services.orchestrator.ports import EvaluationRow
+from services.orchestrator.ports import EvaluationRow, Usage
 from services.orchestrator.service import queries
 
 Document = Callable[..., evaluation_pb2.EvaluationSpec]
@@ -440,6 +440,29 @@ async def test_a_defect_closes_the_evaluation_instead_of_leaving_it_running(suit
         await suite.runs.finish(row.id)
     row = suite.world.ledger.evaluation(row.id)
     assert (row.state, row.failure_reason) == ("FAILED", "INTERNAL")
+
+
+async def test_what_a_run_cost_includes_the_judge_of_its_earlier_attempts(suite: Any, document: Document) -> None:
+    suite.grader.judge_model = "judge-1"
+    ordinary = suite.grader.grade
+
+    async def grade(*args: Any, **options: Any) -> Any:
+        async for index, found in ordinary(*args, **options):
+            yield index, found._replace(usage=Usage(prompt_tokens=100, completion_tokens=10))
+
+    suite.grader.grade = grade
+    spec = _with_judge(document(gate=evaluation_pb2.Gate(stopping="fixed")))
+    spec.grading.judge.prices.prompt_per_million = 1e6
+    spec.grading.judge.prices.completion_per_million = 1e6
+    suite.artifacts.error = CandorError(Reason.LEDGER_FULL, "the disk is full")
+    first = await suite.evaluate(spec)
+    assert first.progress["spend"] == pytest.approx(600 * 110)
+    suite.artifacts.error = None
+    again = await suite.evaluate(spec)
+    assert again.progress["spend"] == pytest.approx(600 * 110)
+    spec.gate.margin_pp = 50
+    other = await suite.evaluate(spec)
+    assert other.progress["spend"] == 0, "grades taken from another evaluation cost nothing here"
 
 
 async def test_a_full_disk_at_the_end_is_resumable_without_asking(suite: Any, document: Document) -> None:

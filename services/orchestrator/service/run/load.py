@@ -58,6 +58,8 @@ def _answered(run: Run, subject: Subject, slots: Sequence[int], found: Outcomes)
     taken = found.at(others)
     arm.prompt_tokens += sum(found.prompt_tokens) - sum(taken.prompt_tokens)
     arm.completion_tokens += sum(found.completion_tokens) - sum(taken.completion_tokens)
+    counts.judge_prompt_tokens += sum(found.judge_prompt_tokens) - sum(taken.judge_prompt_tokens)
+    counts.judge_completion_tokens += sum(found.judge_completion_tokens) - sum(taken.judge_completion_tokens)
     if others:
         arm.reused += len(others)
         arm.oldest_reuse = min(*taken.created, arm.oldest_reuse or taken.created[0])
