@@ -25,6 +25,13 @@ class GrpcTrainer:
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub = trainer_pb2_grpc.TrainerServiceStub(channel)
 
+    async def check(self, order: TrainingOrder) -> tuple[str, ...]:
+        """See ports."""
+        request = pb.CheckTrainingJobRequest(spec=_spec(order))
+        with translated("trainer"):
+            found = await self._stub.CheckTrainingJob(request, timeout=_CREATE_SECONDS)
+        return tuple(found.warnings)
+
     async def create(self, order: TrainingOrder) -> TrainingJob:
         """See ports."""
         request = pb.CreateTrainingJobRequest(spec=_spec(order))

@@ -25,9 +25,10 @@ _DIRECTIONS = ("", "warmer", "colder", "same")
 _BATCHING = ("group_by_length", "packing", "plain")
 _PRECISIONS = ("", "bf16", "fp32")
 _SCHEDULES = ("linear", "constant", "cosine")
+_SEED = 2**32 - 1
+_NO_ADAPTERS = ("lm_head", "embed_tokens")
 _MOST_CONVERSATIONS = 1_000_000
-# What the trainer takes for a provider.
-_MOST_EPOCHS, _MOST_BATCH, _MOST_SEED = 1000, 4096, 2**32 - 1
+_MOST_EPOCHS, _MOST_BATCH = 1000, 4096
 # What the arms of one base agree in, as the document names it.
 _SHARED = ("conversations", "size", "validation_size", "rewriter", "training", "checkpoint", "seed")
 
@@ -142,11 +143,12 @@ def _rewriter(
 
 
 def _training(path: str, training: Training | ProviderTraining) -> Found:
+    """What the trainer would refuse, known before anything is read or paid; a contract test holds the two equal."""
     yield from _at_a_provider(path, training) if isinstance(training, ProviderTraining) else _lora(path, training)
 
 
 def _at_a_provider(path: str, training: ProviderTraining) -> Found:
-    for word, low, high in (("epochs", 1, _MOST_EPOCHS), ("batch_size", 1, _MOST_BATCH), ("seed", 0, _MOST_SEED)):
+    for word, low, high in (("epochs", 1, _MOST_EPOCHS), ("batch_size", 1, _MOST_BATCH), ("seed", 0, _SEED)):
         value = getattr(training, word)
         if not low <= value <= high:
             yield f"{path}.{word}", f"is {value:g}; must be {low} to {high} at a provider"
@@ -159,18 +161,25 @@ def _at_a_provider(path: str, training: ProviderTraining) -> Found:
 
 def _lora(path: str, training: Training) -> Found:
     for word, low, high in (
-        ("lora_r", 1, 1024),
-        ("batch_size", 1, 65_536),
-        ("device_batch_size", 1, 65_536),
+        ("lora_r", 1, 512),
+        ("batch_size", 1, _MOST_BATCH),
         ("max_length", 8, 1_048_576),
+        ("seed", 0, _SEED),
     ):
         value = getattr(training, word)
-        if value is not None and not low <= value <= high:
+        if not low <= value <= high:
             yield f"{path}.{word}", f"is {value}; must be {low} to {high}"
-    for word in ("lora_alpha", "learning_rate", "epochs"):
+    rows = training.device_batch_size
+    if rows is not None and not 1 <= rows <= training.batch_size:
+        yield f"{path}.device_batch_size", f"is {rows}; must be 1 to batch_size ({training.batch_size})"
+    for word, most in (("lora_alpha", 4096), ("learning_rate", 1), ("epochs", _MOST_EPOCHS)):
         value = getattr(training, word)
-        if not (math.isfinite(value) and value > 0):
-            yield f"{path}.{word}", f"is {value}; must be above 0"
+        if not 0 < value <= most:
+            yield f"{path}.{word}", f"is {value}; must be above 0 and at most {most}"
+    for index, module in enumerate(training.target_modules):
+        if not module.strip() or module in _NO_ADAPTERS:
+            text = f"is {module!r}; name projections: adapters on {' or '.join(_NO_ADAPTERS)} cannot be served"
+            yield f"{path}.target_modules[{index}]", text
     for word in ("lora_dropout", "warmup"):
         value = getattr(training, word)
         if not 0 <= value < 1:

@@ -190,6 +190,10 @@ class TrainingStep:
 class Trainer(Protocol):
     """The trainer service."""
 
+    async def check(self, order: TrainingOrder) -> tuple[str, ...]:
+        """What a job would be refused for is raised as CandorError; what it would warn of is returned. Starts nothing."""
+        ...
+
     async def create(self, order: TrainingOrder) -> TrainingJob:
         """Start a job, or find it. Raises CandorError."""
         ...

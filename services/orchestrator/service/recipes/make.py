@@ -16,7 +16,7 @@ from services.orchestrator.service.recipes.choosing import Chosen, checkpoint_at
 from services.orchestrator.service.recipes.datasets import Dataset, assemble
 from services.orchestrator.service.recipes.reading import Selection, select
 from services.orchestrator.service.recipes.rewriting import Rewriting
-from services.orchestrator.service.recipes.training import TrainedArm, train
+from services.orchestrator.service.recipes.training import TrainedArm, check, train
 from services.orchestrator.service.recipes.workshop import Workshop
 from services.orchestrator.service.run.identify import pin, resolve
 from services.orchestrator.service.run.state import Teller
@@ -50,6 +50,8 @@ async def make(world: World, row: EvaluationRow, spec: Spec, items: Sequence[Ite
     await teller.enter("reading", _said(groups))
     await _ask_providers(world, spec, groups)
     selections = {group: await select(shop, group) for group in groups}
+    for group, selection in selections.items():
+        await check(shop, group, selection.location, selection.digest)
     await teller.enter("rewriting", _selected(selections))
     datasets = {}
     for group, selection in selections.items():

@@ -34,12 +34,16 @@ class Selection:
         train: To rewrite and train on, in a seeded order.
         validation: Their openings are the validation prompts.
         card: What was read, taken and left.
+        location: Of the conversations to train on, as the trainer sees it.
+        digest: Of that file.
     """
 
     folder: str
     train: tuple[Conversation, ...]
     validation: tuple[Conversation, ...]
     card: dict[str, Any]
+    location: str
+    digest: str
 
 
 async def select(shop: Workshop, group: Group) -> Selection:
@@ -95,9 +99,12 @@ def _key(shop: Workshop, group: Group, source: str) -> str:
 
 
 def _load(shop: Workshop, folder: str) -> Selection:
+    train = shop.materials.read(folder, _TRAIN)
     return Selection(
         folder=folder,
-        train=tuple(from_lines(shop.materials.read(folder, _TRAIN))),
+        location=shop.materials.location(folder, _TRAIN),
+        digest="sha256:" + hashlib.sha256(train).hexdigest(),
+        train=tuple(from_lines(train)),
         validation=tuple(from_lines(shop.materials.read(folder, _VALIDATION))),
         card=json.loads(shop.materials.read(folder, CARD)),
     )

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from chassis.errors import CandorError, Reason
@@ -49,21 +50,49 @@ async def train(shop: Workshop, groups: Mapping[Group, Mapping[str, Dataset]]) -
     return arms
 
 
+async def check(shop: Workshop, group: Group, location: str, digest: str) -> None:
+    """Ask the trainer about base, settings and the replies as they were read, before the first rewrite is paid for.
+
+    Args:
+        shop: The workshop.
+        group: The recipes on one base.
+        location: Of the selected conversations, as the trainer sees it.
+        digest: Of that file.
+
+    Raises:
+        CandorError: BAD_TRAINING_DATA, BAD_CHECKPOINT, BACKEND_MISSING, and what else the trainer says, naming an arm.
+    """
+    name = next(iter(group.arms))
+    with _naming(name):
+        warnings = await shop.trainer.check(_order(shop, group, name, location, digest))
+    for warning in warnings:
+        await shop.teller.tell(f"training on {group.base}: {warning}")
+
+
 async def _create(shop: Workshop, group: Group, name: str, dataset: Dataset) -> TrainingJob:
+    with _naming(name):
+        return await shop.trainer.create(_order(shop, group, name, dataset.location, dataset.digest))
+
+
+def _order(shop: Workshop, group: Group, name: str, location: str, digest: str) -> TrainingOrder:
     base = shop.spec.arms[group.base].source
     assert not isinstance(base, Sft), "validated before"
-    order = TrainingOrder(
+    return TrainingOrder(
         base=base,
-        dataset=dataset.location,
-        dataset_digest=dataset.digest,
+        dataset=location,
+        dataset_digest=digest,
         training=group.common.training,
         style=group.arms[name].style.name,
         name=f"{name}, {shop.spec.name}"[:200],
     )
+
+
+@contextmanager
+def _naming(arm: str) -> Iterator[None]:
     try:
-        return await shop.trainer.create(order)
+        yield
     except CandorError as error:
-        message = f"arm {name}: {error.message}"
+        message = f"arm {arm}: {error.message}"
         raise CandorError(error.reason, message, violations=error.violations, metadata=error.metadata) from error
 
 

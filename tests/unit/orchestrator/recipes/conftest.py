@@ -194,9 +194,17 @@ class FakeTrainer:
     steps_an_epoch: int = 4
     cancelled: list[str] = field(default_factory=list)
     refused: CandorError | None = None
+    unfit: CandorError | None = None
+    checked: list[TrainingOrder] = field(default_factory=list)
     fails: str = ""
     kept: tuple[float, ...] = (1.0, 2.0)
     created: float = 0.0
+
+    async def check(self, order: TrainingOrder) -> tuple[str, ...]:
+        if self.unfit is not None:
+            raise self.unfit
+        self.checked.append(order)
+        return ("may run out of memory",)
 
     async def create(self, order: TrainingOrder) -> TrainingJob:
         if self.refused is not None:

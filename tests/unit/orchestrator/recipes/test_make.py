@@ -217,6 +217,22 @@ async def test_the_checkpoint_is_chosen_once_and_taken_by_every_arm(suite: Any, 
     assert set(asked.values()) == {12}
 
 
+async def test_a_base_that_cannot_be_trained_is_known_before_a_rewrite_is_paid_for(
+    suite: Any, makers: Any, recipe: Recipe
+) -> None:
+    makers.trainer.unfit = CandorError(Reason.BAD_TRAINING_DATA, "the base model has no chat template")
+    row = await suite.evaluate(_priced(recipe(checkpoint=AT_TWO)))
+    assert (row.state, row.failure_reason) == ("FAILED", "BAD_TRAINING_DATA")
+    assert "arm cold: the base model has no chat template" in row.reason
+    assert not makers.rewriter.rewritten
+    makers.trainer.unfit = None
+    row = await suite.evaluate(_priced(recipe(checkpoint=AT_TWO)))
+    assert row.state == "SUCCEEDED", row.reason
+    (order,) = makers.trainer.checked
+    assert order.base == "/base"
+    assert order.dataset.endswith("/train.jsonl")
+
+
 async def test_in_a_tiny_set_epochs_that_fall_on_one_step_are_one_candidate(
     suite: Any, makers: Any, recipe: Recipe
 ) -> None:
