@@ -104,7 +104,10 @@ class Rewriter(Protocol):
         seed: int,
         spend_cap: float | None = None,
     ) -> AsyncIterator[tuple[int, Rewritten | CandorError]]:
-        """Rewrites in the order they finish; a broken stream asks again for what is missing."""
+        """Rewrites in the order they finish; a broken stream asks again for what is missing.
+
+        The metadata of an error has `spend` where attempts before it were paid for.
+        """
         ...
 
     async def correct(self, facts: Sequence[Fact], seed: int) -> Corrected:

@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chassis.errors import CandorError, Reason
 from chassis.fan_out import fan_out
@@ -18,6 +18,8 @@ from services.rewriter.ports import Task, Writer
 from services.rewriter.service.budget import Budget
 
 Outcome = Rewrite | CandorError
+# The exchange is to blame, and would be again.
+_OF_THE_ITEM = (Reason.BAD_REPLY, Reason.CONTEXT_TOO_LONG)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,16 +64,25 @@ async def _rewrite(writer: Writer, exchange: Exchange, job: Job, budget: Budget)
         )
         try:
             draft, price = await _bought(writer, task, budget)
-        except CandorError:
+        except CandorError as error:
             if last is None:
                 raise
-            return last  # what was bought is delivered, with the reasons of its rejection
+            if error.reason not in _OF_THE_ITEM:
+                raise _unfinished(error, last) from error
+            return last  # another attempt would fail alike: what was bought is delivered, with the reasons of its rejection
         last = await asyncio.to_thread(_certified, draft, price, task, job, last)
         if last.accepted:
             return last
         reasons = [f"{check.name}: {check.reason}" for check in last.checks if not check.passed]
     assert last is not None, "at least one attempt"
     return last
+
+
+def _unfinished(error: CandorError, last: Rewrite) -> CandorError:
+    """The error, with what the attempts before it cost: a later call may bring a rewrite, so that they are no rejection."""
+    if last.spend is None:
+        return error
+    return replace(error, metadata={**error.metadata, "spend": repr(last.spend)})
 
 
 async def _bought(writer: Writer, task: Task, budget: Budget) -> tuple[Draft, float | None]:

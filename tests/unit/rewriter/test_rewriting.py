@@ -90,14 +90,28 @@ async def test_a_failed_item_is_its_own_error_and_the_others_are_written() -> No
     assert [isinstance(outcome, Rewrite) for outcome in found] == [True, True, True, False, True, True]
 
 
-async def test_a_failure_of_the_second_attempt_leaves_the_first_one_bought_and_rejected() -> None:
+@pytest.mark.parametrize("reason", [Reason.RATE_LIMITED, Reason.ENDPOINT_UNAVAILABLE, Reason.ENDPOINT_UNAUTHENTICATED])
+async def test_trouble_on_the_way_to_the_second_attempt_is_no_rejection_and_says_what_was_paid(reason: Reason) -> None:
     def write(task: Task) -> str:
         if task.attempt > 1:
-            raise CandorError(Reason.RATE_LIMITED, "slow down")
+            raise CandorError(reason, "nobody answers", metadata={"host": "llm"})
+        return BAD
+
+    (found,) = await outcomes(Writer(write, price=0.5), exchanges())
+    assert isinstance(found, CandorError)
+    assert (found.reason, found.message) == (reason, "nobody answers")
+    assert found.metadata == {"host": "llm", "spend": "0.5"}
+
+
+@pytest.mark.parametrize("reason", [Reason.BAD_REPLY, Reason.CONTEXT_TOO_LONG])
+async def test_a_second_attempt_that_would_always_fail_leaves_the_first_one_rejected(reason: Reason) -> None:
+    def write(task: Task) -> str:
+        if task.attempt > 1:
+            raise CandorError(reason, "no")
         return BAD
 
     found = rewrite((await outcomes(Writer(write), exchanges()))[0])
-    assert (found.accepted, found.attempts) == (False, 1)
+    assert (found.accepted, found.attempts, found.text) == (False, 1, BAD)
 
 
 async def test_an_answer_without_text_is_asked_once_more() -> None:
@@ -122,9 +136,11 @@ async def test_the_spend_cap_stops_buying_and_delivers_what_was_bought() -> None
     assert "raise spend_cap" in str(refused[0])
 
 
-async def test_a_cap_reached_between_attempts_delivers_the_rejected_one() -> None:
-    found = rewrite((await outcomes(Writer(lambda _: BAD, price=1.0), exchanges(), cap=1.5))[0])
-    assert (found.accepted, found.attempts, found.spend) == (False, 1, 1.0)
+async def test_a_cap_reached_between_attempts_is_no_rejection_and_says_what_was_paid() -> None:
+    (found,) = await outcomes(Writer(lambda _: BAD, price=1.0), exchanges(), cap=1.5)
+    assert isinstance(found, CandorError)
+    assert found.reason is Reason.SPEND_CAP
+    assert found.metadata["spend"] == "1.0"
 
 
 async def test_seeds_follow_the_exchange_and_not_the_batch() -> None:

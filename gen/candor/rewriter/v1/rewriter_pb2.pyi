@@ -273,7 +273,7 @@ class BatchRewriteRequest(_message.Message):
     SEED_FIELD_NUMBER: _builtins.int
     spend_cap: _builtins.float
     """Stop buying when this request has cost so much (currency units of the prices); what was bought is delivered, the rest
-    are item errors with reason SPEND_CAP. OPTIONAL, needs prices.
+    are item errors with reason SPEND_CAP, also a reply whose first rewrite was rejected. OPTIONAL, needs prices.
     """
     attempts: _builtins.int
     """Attempts at an exchange whose rewrite is rejected, the first included. Range 1 to 5; default 2."""
@@ -528,7 +528,9 @@ class BatchRewriteResponse(_message.Message):
     @_builtins.property
     def rewrite(self) -> Global___Rewrite: ...
     @_builtins.property
-    def error(self) -> _status_pb2.Status: ...
+    def error(self) -> _status_pb2.Status:
+        """Where attempts were paid for before one failed (an outage, the spend cap), the ErrorInfo's metadata has `spend`."""
+
     def __init__(
         self,
         *,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -103,6 +104,10 @@ class Rewriting:
             missing = [key for key in missing if key not in fresh]
             if not missing:
                 return
+            if trouble.reason is Reason.SPEND_CAP:
+                raise _reached(trouble)
+            if not trouble.retryable:
+                break
         message = f"rewriting into {style.name}: {len(missing):,} replies are left: {trouble.message}"
         raise CandorError(trouble.reason, message, metadata=trouble.metadata)
 
@@ -114,13 +119,19 @@ class Rewriting:
         fresh: dict[bytes, RewriteRow],
         writer: Batcher[RewriteRow],
     ) -> CandorError:
-        """Ask for everything that is missing; what stood in the way of the last one that did not come."""
+        """Ask for everything that is missing; what stood in the way of the last one that did not come.
+
+        After an error that no repetition mends nothing more is asked for; what was under way is paid for, and kept.
+        """
         # Under a cap one request at a time, each with what is left of it.
         streams = asyncio.Semaphore(_STREAMS if choice.spend_cap is None else 1)
-        trouble = [CandorError(Reason.SERVICE_UNAVAILABLE, "the rewriter gave no answer")]
+        trouble = CandorError(Reason.SERVICE_UNAVAILABLE, "the rewriter gave no answer")
 
         async def some(keys: list[bytes]) -> None:
+            nonlocal trouble
             async with streams:
+                if not trouble.retryable:
+                    return
                 await writer.room()
                 cap = await self._left(choice, writer)
                 exchanges = [self._exchanges[key] for key in keys]
@@ -128,10 +139,13 @@ class Rewriting:
                     style, choice, exchanges, seed=self._group.common.seed, spend_cap=cap
                 )
                 async for index, outcome in found:
-                    row = self._row(keys[index], outcome, style)
-                    if isinstance(row, CandorError):
-                        trouble[0] = row
+                    if isinstance(outcome, CandorError) and outcome.reason not in OF_THE_ITEM:
+                        if "spend" in outcome.metadata:
+                            writer.put(self._paid(outcome))
+                        if trouble.retryable:
+                            trouble = outcome
                         continue
+                    row = self._row(keys[index], outcome)
                     fresh[row.key] = row
                     writer.put(row)
                     self._done += 1
@@ -140,7 +154,7 @@ class Rewriting:
         async with asyncio.TaskGroup() as tasks:
             for start in range(0, len(missing), _BATCH):
                 tasks.create_task(some(missing[start : start + _BATCH]))
-        return trouble[0]
+        return trouble
 
     async def _left(self, choice: RewriterChoice, writer: Batcher[RewriteRow]) -> float | None:
         if choice.spend_cap is None:
@@ -151,30 +165,34 @@ class Rewriting:
             raise _capped(spent, choice.spend_cap)
         return choice.spend_cap - spent
 
-    def _row(self, key: bytes, outcome: Rewritten | CandorError, style: Style) -> RewriteRow | CandorError:
+    def _row(self, key: bytes, outcome: Rewritten | CandorError) -> RewriteRow:
         owner, now = self._shop.row.id, self._shop.world.clock()
-        if isinstance(outcome, Rewritten):
-            return RewriteRow(
-                key=key,
-                evaluation_id=owner,
-                text=outcome.text,
-                accepted=outcome.accepted,
-                failed=outcome.failed,
-                attempts=outcome.attempts,
-                prompt_tokens=outcome.prompt_tokens,
-                completion_tokens=outcome.completion_tokens,
-                reported_model=outcome.reported_model,
-                style_shift=outcome.style_shift,
-                spend=outcome.spend,
-                created=now,
-            )
-        if outcome.reason in OF_THE_ITEM:
+        if isinstance(outcome, CandorError):
             return RewriteRow(key=key, evaluation_id=owner, failed=(("error", outcome.reason.name),), created=now)
-        if outcome.retryable:
-            return outcome
-        if outcome.reason is Reason.SPEND_CAP:
-            raise _reached(outcome)
-        raise CandorError(outcome.reason, f"rewriting into {style.name}: {outcome.message}", metadata=outcome.metadata)
+        return RewriteRow(
+            key=key,
+            evaluation_id=owner,
+            text=outcome.text,
+            accepted=outcome.accepted,
+            failed=outcome.failed,
+            attempts=outcome.attempts,
+            prompt_tokens=outcome.prompt_tokens,
+            completion_tokens=outcome.completion_tokens,
+            reported_model=outcome.reported_model,
+            style_shift=outcome.style_shift,
+            spend=outcome.spend,
+            created=now,
+        )
+
+    def _paid(self, error: CandorError) -> RewriteRow:
+        """What was paid for no outcome: under a key of its own, so that it counts and the exchange is asked for again."""
+        return RewriteRow(
+            key=secrets.token_bytes(32),
+            evaluation_id=self._shop.row.id,
+            failed=(("error", error.reason.name),),
+            spend=float(error.metadata["spend"]),
+            created=self._shop.world.clock(),
+        )
 
 
 def _capped(spent: float, cap: float) -> CandorError:

@@ -184,6 +184,48 @@ async def test_a_reply_that_cannot_be_rewritten_is_dropped_and_one_that_can_late
     assert card["kept"]["conversations"] == 11
 
 
+async def test_what_a_failed_purchase_cost_counts_although_nothing_came_of_it(
+    suite: Any, makers: Any, recipe: Recipe, conversations: Talks
+) -> None:
+    makers.files.data["talks.jsonl"] = conversations(2)
+    makers.rewriter.price = 0.5
+    makers.rewriter.trouble["Reply 1 of other"] = CandorError(
+        Reason.ENDPOINT_UNAVAILABLE, "nobody answers", metadata={"spend": "0.25"}
+    )
+    first = await suite.evaluate(_priced(recipe(checkpoint=AT_TWO)))
+    assert (first.state, first.failure_reason) == ("FAILED", "ENDPOINT_UNAVAILABLE")
+    paid = suite.ledger.rewriting_spend(first.id)
+    wasted = paid - 0.5 * sum(endpoint for _, endpoint in makers.rewriter.sources)
+    assert wasted > 0
+    assert wasted % 0.25 == 0
+    del makers.rewriter.trouble["Reply 1 of other"]
+    second = await suite.evaluate(_priced(recipe(checkpoint=AT_TWO)))
+    assert second.state == "SUCCEEDED", second.reason
+    assert second.progress["spend"] == 24.0 + wasted
+    assert max(Counter(makers.rewriter.rewritten).values()) == 1
+    card = {each.arm: each.card for each in suite.report.made}["warm"]
+    assert card["rewriting"]["accepted_share"] == 1.0
+
+
+async def test_what_is_delivered_after_the_cap_was_reached_is_kept(
+    suite: Any, makers: Any, recipe: Recipe, conversations: Talks
+) -> None:
+    makers.files.data["talks.jsonl"] = conversations(2)
+    makers.rewriter.price = 0.5
+    makers.rewriter.trouble["Reply 0 of"] = CandorError(
+        Reason.SPEND_CAP, "the cap is reached", metadata={"spend": "0.25"}
+    )
+    first = await suite.evaluate(_priced(recipe(checkpoint=AT_TWO), cap=40.0))
+    assert (first.state, first.failure_reason) == ("FAILED", "SPEND_CAP")
+    bought = len(makers.rewriter.rewritten)
+    assert suite.ledger.rewriting_spend(first.id) > 0.5 * bought
+    makers.rewriter.trouble.clear()
+    second = await suite.evaluate(_priced(recipe(checkpoint=AT_TWO), cap=100.0))
+    assert second.state == "SUCCEEDED", second.reason
+    assert max(Counter(makers.rewriter.rewritten).values()) == 1
+    assert bought == 18, "of the first style's 24"
+
+
 async def test_a_refused_key_stops_the_rewriting_at_once(suite: Any, makers: Any, recipe: Recipe) -> None:
     makers.rewriter.trouble["Reply"] = CandorError(Reason.ENDPOINT_UNAUTHENTICATED, "the endpoint refused the key")
     row = await suite.evaluate(recipe(checkpoint=AT_TWO))
