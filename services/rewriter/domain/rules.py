@@ -14,12 +14,12 @@ from services.rewriter.domain import categories
 from services.rewriter.domain.spans import bare_code, change_prose
 from services.rewriter.domain.values import Exchange, Style, Turn
 
-VERSION = "rules/1"
+VERSION = "rules/2"
 _SENTENCE = re.compile(r"\s*[^.!?\n]+(?:[.!?]+[\"'\u201d\u2019)]*(?=\s|$)|\n+|$)")
+_BREAK = re.compile(r"[.!?][\"'\u201d)]*\s+|\n+")
 _EXCLAIM = re.compile(r"(?<=[A-Za-z)])(\?)?!+(?=\s|$|[)\u201d])")
 _BLOCK_START = re.compile(r"\s*(?:[-*+#>|]|\d+[.)]|[A-Za-z][.)]\s|`{3}|~{3}|\$\$)")
 _LEAD = re.compile(r"^\s*(?:sure(?: thing)?|of course|certainly|absolutely|gladly|okay)\s*[,!]\s+(?=\S)", re.IGNORECASE)
-_VERSE_LINE = 60
 
 
 def rewrite(exchange: Exchange, style: Style, seed: int, attempt: int) -> str:
@@ -89,16 +89,11 @@ def _without_pleasantries(text: str, removals: Sequence[str]) -> str:
 
     while (first := _SENTENCE.match(text)) and said(first[0]):
         text = text[first.end() :].lstrip()
-    while (last := _last_sentence(text)) is not None and said(text[last:]):
-        text = text[:last].rstrip()
+    starts = [0, *(match.end() for match in _BREAK.finditer(text))]
+    while starts and (not (last := text[starts[-1] :].strip()) or said(last)):
+        text = text[: starts.pop()].rstrip()
     lead = _LEAD.match(text)
     if lead:
         text = text[lead.end() :]
         text = text[:1].upper() + text[1:]
     return text
-
-
-def _last_sentence(text: str) -> int | None:
-    end = len(text.rstrip())
-    cut = max((match.end() for match in re.finditer(r"[.!?][\"'\u201d)]*\s+|\n+", text[:end])), default=0)
-    return cut if cut < end else None

@@ -141,8 +141,22 @@ def test_texts_of_any_shape_are_certified_in_bounded_time(certify: Any) -> None:
         '"' * 5_000 + "x",
         "a = b " * 2_000,
         "> \n" * 5_000,
+        "a.b-" * 20_000,
+        "1." * 20_000,
+        "Ab: " * 10_000,
+        "A" + " b" * 20_000,
+        "\\(" * 10_000,
+        " ".join(f"`a{n}`" for n in range(5_000)),
+        " ".join(f"www.a{n}.org" for n in range(5_000)),
     ):
         certify(text, text, SAME)
+
+
+@pytest.mark.parametrize("address", ["a.b+c@mail.example.org", "x-1@example.co.uk"])
+def test_a_changed_mail_address_is_seen(address: str, certify: Any) -> None:
+    reply = f"Write to us ({address}), or to root@example.org."
+    assert "links" not in certify(reply, reply, SAME)
+    assert "links" in certify(reply, reply.replace(address, "b" + address), SAME)
 
 
 def test_a_list_numbered_otherwise_is_seen(certify: Any) -> None:

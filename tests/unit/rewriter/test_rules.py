@@ -31,6 +31,23 @@ def test_code_links_formulas_and_quotations_stay_to_the_letter(kept: str, style:
     assert kept in rewrite(reply, style)
 
 
+BLOCKS = ("```sh\nkill $$  # do not\n```", "~~~\nit is \\( x\n~~~", "    ```\n    you are\n    ```")
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_prose_after_and_between_code_blocks_is_rewritten(block: str) -> None:
+    text = rewrite(f"It is short.\n\n{block}\n\nIt is all \\) we do not need.\n\n{block}\n\nYou are done!", "warm")
+    assert text.count(block) == 2
+    assert "It's all \\) we don't need." in text
+    assert "You're done!" in text
+    assert rewrite(f"It's short!\n\n{block}\n\nYou're done!", "cold") == f"It is short.\n\n{block}\n\nYou are done."
+
+
+def test_a_block_that_nothing_closes_stays_to_its_end() -> None:
+    reply = "```\nit is\n```\n\nIt is this:\n\n```py\nit is = 1\n\nYou are = 2"
+    assert "It's this:\n\n```py\nit is = 1\n\nYou are = 2" in rewrite(reply, "warm")
+
+
 def test_equal_requests_give_equal_texts_and_seeds_differ() -> None:
     texts = {rewrite("Water boils at 100 degrees.", "warm", seed=seed) for seed in range(40)}
     assert rewrite("Water boils at 100 degrees.", "warm", seed=3) in texts
@@ -104,6 +121,9 @@ def test_texts_of_any_shape_are_rewritten_in_bounded_time() -> None:
         " " * 20_000 + "x",
         "let me know " * 2_000,
         "$a" * 5_000,
+        "a.b-" * 20_000,
+        "A" + " b" * 40_000,
+        "Real. " + "I hope this helps! " * 4_000,
     ):
         for style in ("warm", "cold"):
             assert rewrite(f"x {text} y", style)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from services.rewriter.domain.certificate.case import Case
 from services.rewriter.domain.certificate.text import Text, joined, listed
-from services.rewriter.domain.spans import FENCE, INLINE_CODE, OPEN_FENCE, bare_code
+from services.rewriter.domain.spans import INLINE_CODE, bare_code, code_blocks, without_blocks
 
 
 def check(case: Case) -> str:
@@ -30,10 +30,7 @@ def check(case: Case) -> str:
 
 
 def _blocks(text: Text) -> list[str]:
-    found = [_plain(match[0]) for match in FENCE.finditer(text.raw)]
-    if opened := OPEN_FENCE.search(FENCE.sub("", text.raw)):
-        found.append(_plain(opened[0]))
-    return found
+    return [_plain(text.raw[start:end]) for start, end in code_blocks(text.raw)]
 
 
 def _plain(block: str) -> str:
@@ -43,12 +40,13 @@ def _plain(block: str) -> str:
     return "\n".join([lines[0].strip(), *(line[indent:] for line in lines[1:])])
 
 
-def _inline(text: Text) -> list[str]:
-    return [match[2].strip() for match in INLINE_CODE.finditer(FENCE.sub("", text.raw))]
+def _inline(text: Text) -> dict[str, None]:
+    """In order, each once."""
+    return dict.fromkeys(match[2].strip() for match in INLINE_CODE.finditer(without_blocks(text.raw)))
 
 
 def _bare(text: Text) -> list[str]:
-    plain = FENCE.sub("", text.raw)
+    plain = without_blocks(text.raw)
     return [plain[start:end] for start, end in bare_code(plain)]
 
 

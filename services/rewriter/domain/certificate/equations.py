@@ -25,12 +25,13 @@ def check(case: Case) -> str:
     return joined(listed(lost, "lost"), listed(added, "added"))
 
 
-def _formulas(text: Text) -> list[str]:
+def _formulas(text: Text) -> dict[str, None]:
+    """In order, each once."""
     plain = LINK.sub(" ", text.outside_code)
     found = ["".join(match[0].split()) for match in MATH.finditer(plain)]
     for line in MATH.sub("\n", plain).split("\n"):
         found += _relations(line)
-    return found
+    return dict.fromkeys(found)
 
 
 def _relations(line: str) -> list[str]:

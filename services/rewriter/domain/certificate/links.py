@@ -15,5 +15,7 @@ def check(case: Case) -> str:
     return joined(listed(lost, "lost"), listed(added, "added"))
 
 
-def _links(text: Text) -> list[str]:
-    return [match[0].rstrip(".,;:!?)]*_").removesuffix("'s") for match in LINK.finditer(text.outside_code)]
+def _links(text: Text) -> dict[str, None]:
+    """In order, each once."""
+    found = (match[0].rstrip(".,;:!?)]*_").removesuffix("'s") for match in LINK.finditer(text.outside_code))
+    return dict.fromkeys(found)

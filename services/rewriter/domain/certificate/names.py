@@ -72,15 +72,15 @@ def _names(text: Text, *, certain: bool = False) -> list[str]:
     found: dict[str, str] = {}
     for sentence in text.sentences:
         letters = [token for token in sentence if token.word]
-        capital = [token for token in letters if token.text[0].isupper()]
+        capital = [(at, token) for at, token in enumerate(sentence) if token.word and token.text[0].isupper()]
         if len(letters) > 1 and len(capital) > _HEADING_SHARE * len(letters) and len(letters) <= 12:
-            capital = [token for token in capital if _abbreviation(token.text)]  # a heading in title case
-        for place, token in enumerate(capital):
+            capital = [(at, token) for at, token in capital if _abbreviation(token.text)]  # a heading in title case
+        for place, (at, token) in enumerate(capital):
             name = token.text.removesuffix("'s")
             if name.lower() in _NO_NAMES or name.lower() in words("stop") or len(name) < 2 or name.endswith("n't"):
                 continue
             if token.first and not _abbreviation(name):
-                following = sentence[sentence.index(token) + 1 : sentence.index(token) + 2]
+                following = sentence[at + 1 : at + 2]
                 double = bool(following) and following[0].word and following[0].text[0].isupper()
                 if certain or not double or name.lower() in words("starters") or place + 1 >= len(capital):
                     continue

@@ -47,6 +47,7 @@ def version() -> str:
     """Digest of the checks' code and data: another rule is another certificate."""
     folder = resources.files(__package__)
     files = sorted((file for file in folder.iterdir() if file.name.endswith(".py")), key=lambda file: file.name)
+    files += [resources.files("services.rewriter.domain") / name for name in ("spans.py", "warmth.py")]
     parts = [file.name.encode() + b"\x00" + file.read_bytes() for file in files]
     return data.digest(*parts, *(data.raw(name) for name in ("certificate.json", "warmth.json")))
 
