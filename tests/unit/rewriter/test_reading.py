@@ -223,6 +223,19 @@ def test_other_json_and_text_behind_the_list_are_refused() -> None:
     assert read_in(b"[]", 1) == []
 
 
+@pytest.mark.parametrize("wrapped", [row("q", "a"), {"rows": [row("q", "a")] * 3}])
+def test_an_object_over_several_lines_is_said_to_be_neither_list_nor_lines(wrapped: object) -> None:
+    error = broken(b"\n" + json.dumps(wrapped, indent=1).encode())
+    assert "goes on over several lines" in str(error)
+    assert "a JSON list" in str(error)
+    assert "one whole object a line" in str(error)
+
+
+def test_a_first_line_that_is_cut_off_is_a_problem_and_the_next_one_is_read(read_file: Any) -> None:
+    found = read_file(lines(row("q", "a"))[:-9] + b"\n\n" + lines(row("q", "a")))
+    assert [type(one).__name__ for one in found] == ["Problem", "Read"]
+
+
 def test_the_format_that_the_caller_names_wins(read_file: Any) -> None:
     assert "`messages`" in why(read_file(array(row("q", "a")), form="messages")[0])
 

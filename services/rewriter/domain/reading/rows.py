@@ -21,6 +21,7 @@ _START = re.compile(r"[ \t\r\n]*\ufeff?[ \t\r\n]*")
 _TOO_LONG = f"the row is longer than {MAX_ROW_BYTES // 2**20} MiB"
 _TOO_DEEP = "the row is nested too deeply"
 _NOT_JSON = "the row is not JSON"
+_SEVERAL_LINES = "the first object goes on over several lines: the file must be a JSON list of conversations, or hold one whole object a line"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class Rows:
         self._retry_at = 0  # an unfinished row is looked at again once the buffer is so long
         self._between = True  # in an array: before a value
         self._rows = 0
+        self._open = False  # in lines: the first one is the beginning of an object
 
     def feed(self, chunk: bytes) -> Iterator[Row]:
         """The rows that became whole."""
@@ -98,6 +100,7 @@ class Rows:
                 self._skipper = None
                 yield self._row(Row(problem=_TOO_LONG))
             elif line.strip():
+                self._check_first(line)
                 yield self._row(self._line(line))
         if self._skipper is not None:
             self._text = ""
@@ -108,11 +111,19 @@ class Rows:
             if final:
                 yield self._row(Row(problem=_TOO_LONG))
         elif final and rest.strip():
+            self._check_first(rest)
             row = self._line(rest)
             if row.problem == _NOT_JSON and self._unfinished(rest):
                 raise self._broken(f"the file is cut off: row {self._rows} is unfinished", len(rest))
             self._text = ""
             yield self._row(row)
+
+    def _check_first(self, line: str) -> None:
+        """A line that is cut off is a problem of its row; an object that the next line goes on with is another kind of file."""
+        if self._rows == 0:
+            self._open = self._unfinished(line)
+        elif self._rows == 1 and self._open and not line.lstrip().startswith("{"):
+            raise _bad(f"{_SEVERAL_LINES} (byte 0)", 0)
 
     def _line(self, line: str) -> Row:
         if _too_long(line):
