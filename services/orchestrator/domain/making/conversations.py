@@ -6,7 +6,7 @@ import hashlib
 import heapq
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -76,6 +76,11 @@ def quotas(total: int, *, balanced: bool) -> dict[str, int]:
     return {category: each + (place < more) for place, category in enumerate(CATEGORIES)}
 
 
+def stratum_of(conversation: Conversation, wanted: Mapping[str, int]) -> str:
+    """The name under which a conversation counts among quotas."""
+    return ANY if ANY in wanted else conversation.category
+
+
 @dataclass(slots=True)
 class Reservoir:
     """Keeps a seeded random sample of each category as conversations go by.
@@ -97,7 +102,7 @@ class Reservoir:
         """A conversation goes by."""
         self.seen[conversation.category] += 1
         self.cut += conversation.cut_turns > 0
-        stratum = ANY if ANY in self.wanted else conversation.category
+        stratum = stratum_of(conversation, self.wanted)
         wanted = self.wanted.get(stratum, 0)
         if not wanted:
             return
@@ -131,27 +136,30 @@ def _place(seed: int, conversation: Conversation) -> int:
 
 
 def split(
-    accepted: dict[str, list[Conversation]], train: dict[str, int], validation: dict[str, int]
+    accepted: Mapping[str, Sequence[Conversation]], train: Mapping[str, int], validation: Mapping[str, int]
 ) -> tuple[list[Conversation], list[Conversation]]:
     """Conversations to train on, and those whose openings become validation prompts; disjoint, also in their prompts.
 
-    Where a category has too few, both take their share of what there is.
+    Where a category has too few, both take their share of what there is. A prompt that is asked already is passed over for
+    the next conversation of its category.
     """
     training: list[Conversation] = []
-    rest: list[Conversation] = []
+    rest: list[tuple[int, Sequence[Conversation]]] = []
     for stratum, conversations in accepted.items():
         wanted, held_out = train.get(stratum, 0), validation.get(stratum, 0)
         there = min(len(conversations), wanted + held_out)
         taken = there * wanted // (wanted + held_out) if there < wanted + held_out else wanted
         training += conversations[:taken]
-        rest += conversations[taken : taken + held_out]
+        rest.append((held_out, conversations[taken:]))
     asked = {_normal(content) for each in training for role, content in each.messages if role == "user"}
     prompts: list[Conversation] = []
-    for each in rest:
-        question = _normal(each.opening[-1][1])
-        if question not in asked:
-            asked.add(question)
-            prompts.append(each)
+    for held_out, conversations in rest:
+        most = len(prompts) + held_out
+        for each in conversations:
+            question = _normal(each.opening[-1][1])
+            if len(prompts) < most and question not in asked:
+                asked.add(question)
+                prompts.append(each)
     return training, prompts
 
 

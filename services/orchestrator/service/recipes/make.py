@@ -186,6 +186,12 @@ def _warnings(
         found.append(
             f"{len(selection.train):,} of the {wanted:,} conversations asked for could be selected for the arms of {group.base}"
         )
+    prompts, asked_for = len(selection.validation), selection.card["wanted"]["validation"]
+    if prompts < asked_for:
+        found.append(
+            f"{prompts:,} of the {asked_for:,} validation prompts asked for could be selected to choose the checkpoint of {group.base} "
+            "by: they must differ from the training data and from each other"
+        )
     accepted = next(iter(datasets.values())).card["kept"]["conversations"]
     if accepted < len(selection.train):
         found.append(

@@ -171,6 +171,11 @@ async def _sketch(
     notes = []
     if len(training) < common.size:
         notes.append(f"{opened.name} has {len(training):,} of the {common.size:,} conversations asked for")
+    if len(prompts) < group.validation_size:
+        notes.append(
+            f"{opened.name} has {len(prompts):,} of the {group.validation_size:,} validation prompts asked for: they must differ from "
+            "the training data and from each other"
+        )
     dropped = sum(len(some) - len(clean[name]) for name, some in sample.items())
     if dropped:
         notes.append(f"{dropped:,} conversations hold an evaluation item and are left out")

@@ -5,20 +5,28 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from chassis.errors import CandorError, Reason
 from services.orchestrator.domain.making import contamination
 from services.orchestrator.domain.making.contamination import Guard
-from services.orchestrator.domain.making.conversations import Conversation, Reservoir, from_lines, lines, quotas, split
+from services.orchestrator.domain.making.conversations import (
+    Conversation,
+    Reservoir,
+    from_lines,
+    lines,
+    quotas,
+    split,
+    stratum_of,
+)
 from services.orchestrator.domain.recipe import MAX_TURNS, ConversationRef, Group
 from services.orchestrator.ports.making import OpenedFile, Problem
 from services.orchestrator.service.recipes.workshop import CARD, Workshop, bad_data, digest_of, encoded
 from services.orchestrator.service.world import blocking
 
-_VERSION = 1
+_VERSION = 2
 _TRAIN, _VALIDATION = "train.jsonl", "validation.jsonl"
 _EXAMPLES = 20
 _LISTED = 1000
@@ -118,10 +126,10 @@ async def _make(shop: Workshop, group: Group, opened: OpenedFile, folder: str) -
     reservoir = Reservoir({name: train[name] + held_out[name] for name in train}, common.seed)
     problems = await _read(shop, common.conversations, opened, reservoir)
     if not reservoir.seen:
-        why = f"; the first of {len(problems):,} bad rows: {problems[0].text}" if problems else ""
+        why = f"; the first of {problems.count:,} bad rows: {problems.first[0].text}" if problems.count else ""
         raise bad_data(f"{opened.name} holds no conversation{why}")
-    kept = await _filter(shop, common.conversations, reservoir)
-    training, validation = split(kept.accepted, train, held_out)
+    sieve = _Sieve(shop, common.conversations, reservoir, await blocking(Guard, shop.items))
+    kept, training, validation = await _split(sieve, train, held_out)
     if not training:
         raise bad_data(f"no conversation of {opened.name} is left to train on: {kept.said()}")
     card = {
@@ -130,7 +138,7 @@ async def _make(shop: Workshop, group: Group, opened: OpenedFile, folder: str) -
         "seed": common.seed,
         "wanted": {"train": common.size, "validation": group.validation_size, "balanced": balanced},
         "conversations": sum(reservoir.seen.values()),
-        "problems": {"count": len(problems), "examples": [list(each) for each in problems[:_EXAMPLES]]},
+        "problems": {"count": problems.count, "examples": [list(each) for each in problems.first]},
         "doubled": reservoir.doubled,
         "cut_to_turns": {"turns": MAX_TURNS, "conversations": reservoir.cut},
         "categories": {
@@ -153,12 +161,25 @@ async def _make(shop: Workshop, group: Group, opened: OpenedFile, folder: str) -
     await blocking(shop.materials.write, folder, files)
 
 
-async def _read(shop: Workshop, ref: ConversationRef, opened: OpenedFile, reservoir: Reservoir) -> list[Problem]:
-    problems: list[Problem] = []
+@dataclass(slots=True)
+class _Problems:
+    """Bad rows: how many, and the first ones. A file that is something else altogether has millions."""
+
+    count: int = 0
+    first: list[Problem] = field(default_factory=list)
+
+    def add(self, found: Problem) -> None:
+        self.count += 1
+        if len(self.first) < _EXAMPLES:
+            self.first.append(found)
+
+
+async def _read(shop: Workshop, ref: ConversationRef, opened: OpenedFile, reservoir: Reservoir) -> _Problems:
+    problems = _Problems()
     rows = 0
     async for found in shop.rewriter.read(opened.chunks, opened.name, ref.format, MAX_TURNS):
         if isinstance(found, Problem):
-            problems.append(found)
+            problems.add(found)
         else:
             reservoir.offer(found)
         rows += 1
@@ -169,31 +190,80 @@ async def _read(shop: Workshop, ref: ConversationRef, opened: OpenedFile, reserv
 
 @dataclass(slots=True)
 class _Kept:
-    accepted: dict[str, list[Conversation]]
-    toxic: list[str]
-    contaminated: list[dict[str, str]]
+    accepted: dict[str, list[Conversation]] = field(default_factory=dict)
+    toxic: list[str] = field(default_factory=list)
+    contaminated: list[dict[str, str]] = field(default_factory=list)
     method: str = ""
 
     def said(self) -> str:
         return f"{len(self.contaminated):,} hold an evaluation item, {len(self.toxic):,} are toxic"
 
 
-async def _filter(shop: Workshop, ref: ConversationRef, reservoir: Reservoir) -> _Kept:
-    """In the seeded order, until each category has enough: without evaluation items, and not toxic."""
-    guard = await blocking(Guard, shop.items)
-    kept = _Kept({}, [], [])
-    total = sum(reservoir.wanted.values())
-    for stratum, conversations in reservoir.sample().items():
-        accepted = kept.accepted.setdefault(stratum, [])
-        wanted = reservoir.wanted[stratum]
-        place = 0
-        while len(accepted) < wanted and place < len(conversations):
-            some = conversations[place : place + min(_BATCH, wanted - len(accepted))]
-            place += len(some)
-            clean = await blocking(_clean, guard, some, kept)
-            accepted += await _not_toxic(shop, ref, clean, kept)
-            shop.progress(sum(map(len, kept.accepted.values())), total)
-    return kept
+async def _split(
+    sieve: _Sieve, train: Mapping[str, int], held_out: Mapping[str, int]
+) -> tuple[_Kept, list[Conversation], list[Conversation]]:
+    """What to train on, and to validate with: a prompt that training asks too is replaced while there are others."""
+    wanted = {name: train[name] + held_out[name] for name in train}
+    while True:
+        await sieve.fill(wanted)
+        training, validation = split(sieve.kept.accepted, train, held_out)
+        there = Counter(stratum_of(each, train) for each in validation)
+        short = {name: held_out[name] - there[name] for name in sieve.unfinished() if there[name] < held_out[name]}
+        if not short:
+            return sieve.kept, training, validation
+        for name, count in short.items():
+            wanted[name] += count
+
+
+class _Sieve:
+    """Goes through the sample in its seeded order: keeps what holds no evaluation item and is not toxic.
+
+    Args:
+        shop: The workshop.
+        ref: How toxicity is measured.
+        reservoir: The sample.
+        guard: Knows the evaluation items.
+    """
+
+    def __init__(self, shop: Workshop, ref: ConversationRef, reservoir: Reservoir, guard: Guard) -> None:
+        self._shop = shop
+        self._ref = ref
+        self._sample = reservoir.sample()
+        self._place = dict.fromkeys(self._sample, 0)
+        self._guard = guard
+        self.kept = _Kept()
+
+    def unfinished(self) -> list[str]:
+        """Categories of which more may come."""
+        return [name for name, conversations in self._sample.items() if self._place[name] < len(conversations)]
+
+    async def fill(self, wanted: Mapping[str, int]) -> None:
+        """Go on until each category has enough, or no more."""
+        kept, total = self.kept, sum(wanted.values())
+        for stratum, conversations in self._sample.items():
+            accepted = kept.accepted.setdefault(stratum, [])
+            while len(accepted) < wanted[stratum] and self._place[stratum] < len(conversations):
+                place = self._place[stratum]
+                some = conversations[place : place + min(_BATCH, wanted[stratum] - len(accepted))]
+                self._place[stratum] += len(some)
+                clean = await blocking(_clean, self._guard, some, kept)
+                accepted += await self._not_toxic(clean)
+                self._shop.progress(sum(map(len, kept.accepted.values())), total)
+
+    async def _not_toxic(self, conversations: list[Conversation]) -> list[Conversation]:
+        kept, ref = self.kept, self._ref
+        if not conversations or ref.toxicity == "none":
+            kept.method = kept.method or "none"
+            return conversations
+        toxic: set[int] = set()
+        async for index, found in self._shop.rewriter.classify(conversations, ref.toxicity, ref.toxicity_threshold):
+            if isinstance(found, CandorError):
+                raise found
+            kept.method = found.method
+            if found.toxic:
+                toxic.add(index)
+        kept.toxic += [conversations[index].id for index in sorted(toxic)]
+        return [each for index, each in enumerate(conversations) if index not in toxic]
 
 
 def _clean(guard: Guard, conversations: Sequence[Conversation], kept: _Kept) -> list[Conversation]:
@@ -205,23 +275,6 @@ def _clean(guard: Guard, conversations: Sequence[Conversation], kept: _Kept) -> 
         else:
             kept.contaminated.append({"conversation": each.id, "item": f"{hit.task}/{hit.item}", "how": hit.how})
     return clean
-
-
-async def _not_toxic(
-    shop: Workshop, ref: ConversationRef, conversations: list[Conversation], kept: _Kept
-) -> list[Conversation]:
-    if not conversations or ref.toxicity == "none":
-        kept.method = kept.method or "none"
-        return conversations
-    toxic: set[int] = set()
-    async for index, found in shop.rewriter.classify(conversations, ref.toxicity, ref.toxicity_threshold):
-        if isinstance(found, CandorError):
-            raise found
-        kept.method = found.method
-        if found.toxic:
-            toxic.add(index)
-    kept.toxic += [conversations[index].id for index in sorted(toxic)]
-    return [each for index, each in enumerate(conversations) if index not in toxic]
 
 
 def _by_category(

@@ -82,6 +82,13 @@ def test_training_and_validation_share_no_question() -> None:
     assert [each.id for each in prompts] == ["c4", "c5"]
 
 
+def test_a_prompt_that_training_asks_too_is_replaced_from_the_reserve() -> None:
+    talks = {"other": [_talk(number, prompt="Same?" if number < 6 else "") for number in range(12)]}
+    training, prompts = split(talks, {"other": 2}, {"other": 3})
+    assert [each.row for each in training] == [0, 1]
+    assert [each.row for each in prompts] == [6, 7, 8]
+
+
 def test_a_category_that_is_short_is_shared_in_proportion() -> None:
     talks = {"advice": [_talk(number) for number in range(6)], "other": [_talk(number) for number in range(10, 40)]}
     training, prompts = split(talks, {"advice": 10, "other": 10}, {"advice": 5, "other": 5})

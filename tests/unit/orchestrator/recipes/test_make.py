@@ -78,6 +78,41 @@ async def test_categories_are_balanced_and_validation_prompts_are_others(
     assert not {row["id"] for row in read["train"]} & {row["id"] for row in read["validation"]}
 
 
+async def test_a_validation_prompt_that_training_holds_too_is_replaced(
+    suite: Any, makers: Any, recipe: Recipe, conversations: Talks
+) -> None:
+    doubled = b"\n".join(
+        line.replace(b"Tell me of %s thing" % name, b"Tell me of %s again, not" % name).replace(b"-", b"-again-", 1)
+        for name in (b"advice", b"other")
+        for line in conversations(6).splitlines()
+        if b'"id": "' + name in line
+    )
+    for number in range(6):  # every question is asked twice, with another answer
+        doubled = doubled.replace(b"again, not %d" % number, b"again, not %d" % (number % 2))
+    makers.files.data["talks.jsonl"] = b"\n".join([conversations(6), doubled])
+    row = await suite.evaluate(recipe(size=18, validation_size=12))
+    assert row.state == "SUCCEEDED", row.reason
+    card = suite.report.made[0].card["selection"]
+    assert {name: each["validation"] for name, each in card["categories"].items()} == dict.fromkeys(
+        ("refusal", "factual", "creative", "technical", "advice", "other"), 2
+    )
+    assert "validation" not in " ".join(suite.report.caveats)
+
+
+async def test_too_few_validation_prompts_are_told(
+    suite: Any, makers: Any, recipe: Recipe, conversations: Talks
+) -> None:
+    makers.files.data["talks.jsonl"] = b"\n".join(
+        line.replace(b"thing %d" % number, b"thing")
+        for number in range(6)
+        for line in conversations(6).splitlines()
+        if b'-%d"' % number in line
+    )
+    row = await suite.evaluate(recipe())
+    assert row.state == "SUCCEEDED", row.reason
+    assert "0 of the 6 validation prompts asked for" in " ".join(suite.report.caveats)
+
+
 async def test_toxic_ones_and_those_with_an_evaluation_item_are_replaced_and_listed(
     suite: Any, makers: Any, recipe: Recipe, conversations: Talks
 ) -> None:
@@ -141,6 +176,15 @@ async def test_a_file_without_conversations_is_named(
     assert (row.state, row.failure_reason) == ("FAILED", "BAD_TRAINING_DATA")
     assert "talks.jsonl" in row.reason
     assert said in row.reason
+
+
+async def test_bad_rows_are_counted_and_the_first_ones_shown(suite: Any, makers: Any, recipe: Recipe) -> None:
+    makers.files.data["talks.jsonl"] = b'{"id": "x"}\n' * 300 + makers.files.data["talks.jsonl"]
+    row = await suite.evaluate(recipe(checkpoint=AT_TWO))
+    assert row.state == "SUCCEEDED", row.reason
+    found = suite.report.made[0].card["selection"]["problems"]
+    assert found["count"] == 300
+    assert found["examples"] == [[number, "it has no turns"] for number in range(20)]
 
 
 async def test_nobody_is_paid_for_leaving_replies_as_they_are(suite: Any, makers: Any, recipe: Recipe) -> None:
