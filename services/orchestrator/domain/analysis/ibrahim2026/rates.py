@@ -112,7 +112,7 @@ def _gaps(rows: Selected, arm: str) -> Iterator[ModelGap]:
             if not parts:
                 continue
             before, after, classical, robust = (sum(column) / len(parts) for column in zip(*parts, strict=True))
-            known = figures.PLAIN_GAPS.get(arm, {}) if belief == NO_BELIEF else {}
+            known = figures.PLAIN_GAPS if (arm, belief) == (figures.WARM, NO_BELIEF) else {}
             yield ModelGap(
                 model=model,
                 belief=belief,
