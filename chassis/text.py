@@ -1,4 +1,4 @@
-"""Text of others made fit for our messages: one line, no control characters, no secrets, cut. How long something took."""
+"""Text of others made fit for our messages: one line, no control characters, no secrets, cut; and quantities for people."""
 
 from __future__ import annotations
 
@@ -32,3 +32,8 @@ def duration(seconds: float) -> str:
     if whole >= 3600:
         return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
     return f"{whole // 60} min {whole % 60:02d} s" if whole >= 60 else f"{whole} s"
+
+
+def gibibytes(size: float) -> str:
+    """`1.5 GiB`."""
+    return f"{size / 2**30:.1f} GiB"

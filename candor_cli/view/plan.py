@@ -46,6 +46,7 @@ def _making(making: orchestrator_pb2.MakingPlan) -> list[str]:
     arms = ", ".join(map(plain, making.arms))
     known = f", {making.rewrites_known:,} are there already" if making.rewrites_known else ""
     where = " at the provider" if making.provider_tokens else ""
+    tokens = f", about {making.training_tokens:,} tokens without padding" if making.training_tokens else ""
     by = f"{making.rewriting_calls:,} calls to a model" if making.rewriting_calls else "by the embedded rules"
     lines = [
         (
@@ -53,14 +54,16 @@ def _making(making: orchestrator_pb2.MakingPlan) -> list[str]:
             f"{making.replies:,} replies for each style, rewritten {by}{known}"
         ),
         (
-            f"  then {making.training_steps:,} training steps for each arm{where}, and {making.validation_replies:,} replies to "
-            f"{making.validation_prompts:,} prompts to choose the checkpoint by"
+            f"  then {making.training_steps:,} training steps for each arm{where}{tokens}, and "
+            f"{making.validation_replies:,} replies to {making.validation_prompts:,} prompts to choose the checkpoint by"
         ),
     ]
     if making.prompt_tokens or making.completion_tokens:
         lines.append(
             f"  tokens of the rewrites at most: {making.prompt_tokens:,} prompt, {making.completion_tokens:,} completion"
         )
+    if making.training_tokens:
+        lines.append("  how long a step takes is measured on the device that trains, before it does")
     if making.provider_tokens:
         lines.append(
             f"  tokens that the provider trains on at most: {making.provider_tokens:,}, of all epochs and arms"

@@ -30,6 +30,7 @@ def build(settings: TrainerSettings) -> Service:
         state_seconds=settings.state_seconds,
         stop_seconds=settings.stop_seconds,
         launch_arguments=settings.launch_arguments,
+        estimates_time=settings.estimate_time,
     )
     provider = ProviderExecutor(guard, settings.poll_seconds)
     service = TrainerService(

@@ -34,4 +34,7 @@ class TrainerSettings(ServerSettings):
     launch_arguments: tuple[str, ...] = Field(
         default=(), description="further arguments of accelerate launch, for jobs of several processes"
     )
+    estimate_time: bool = Field(
+        default=True, description="time a few steps before a job, to say how long it will take; costs some seconds"
+    )
     poll_seconds: float = Field(default=15.0, gt=0, description="how often a provider's job is looked at")

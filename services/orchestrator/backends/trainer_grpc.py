@@ -10,6 +10,7 @@ from candor.trainer.v1 import trainer_pb2_grpc
 
 from chassis.clients import stream, translated
 from services.orchestrator.convert.models import endpoint_to_proto
+from services.orchestrator.domain.making.estimate import Estimate
 from services.orchestrator.domain.models import Endpoint
 from services.orchestrator.domain.recipe import ProviderTraining, Training
 from services.orchestrator.ports.making import Trained, TrainingJob, TrainingOrder, TrainingStep
@@ -113,7 +114,7 @@ def _facts(job: pb.TrainingJob) -> dict[str, str]:
             "conversations": f"{preflight.conversations:,}",
             **({"trained tokens": f"{tokens:,}, as the provider counts"} if tokens else {}),
         }
-    return {
+    facts = {
         "conversations": f"{preflight.conversations:,}",
         "trained tokens": f"{preflight.trained_tokens.get('assistant', 0):,} of {preflight.total_tokens:,}",
         "cut to max_length": f"{preflight.truncated_share:.1%}",
@@ -122,6 +123,9 @@ def _facts(job: pb.TrainingJob) -> dict[str, str]:
         "template": preflight.template,
         "device": preflight.device,
     }
+    if (estimate := _estimate(preflight)) is not None:
+        facts |= {"memory, estimated": estimate.memory(), "time, estimated": estimate.time()}
+    return facts
 
 
 def _job(job: pb.TrainingJob) -> TrainingJob:
@@ -147,10 +151,25 @@ def _job(job: pb.TrainingJob) -> TrainingJob:
         versions=dict(sorted(job.versions.items())),
         facts=_facts(job) if job.HasField("preflight") else {},
         warnings=tuple(preflight.warnings),
+        estimate=_estimate(preflight),
         created=job.create_time.seconds + job.create_time.nanos / 1e9,
         updated=job.update_time.seconds + job.update_time.nanos / 1e9,
         provider_job=job.provider_job,
         trained_tokens=job.progress.trained_tokens,
+    )
+
+
+def _estimate(preflight: pb.Preflight) -> Estimate | None:
+    if not preflight.computed_tokens:
+        return None
+    return Estimate(
+        steps=preflight.steps,
+        tokens=preflight.computed_tokens,
+        seconds=preflight.estimated_seconds if preflight.HasField("estimated_seconds") else None,
+        basis=preflight.time_basis,
+        memory_bytes=preflight.estimated_memory_bytes,
+        free_bytes=preflight.available_memory_bytes,
+        device=preflight.device,
     )
 
 

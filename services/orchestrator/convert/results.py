@@ -120,6 +120,7 @@ def plan_to_proto(plan: Plan) -> orchestrator_pb2.Plan:
             completion_tokens=made.completion_tokens,
             cost=made.cost,
             training_steps=made.steps,
+            training_tokens=made.training_tokens,
             validation_replies=made.validation_replies,
             notes=made.notes,
             provider_tokens=made.provider_tokens,

@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 from chassis.errors import CandorError
 from services.orchestrator.domain.making.conversations import Conversation, Messages
 from services.orchestrator.domain.making.corrections import Fact
+from services.orchestrator.domain.making.estimate import Estimate
 from services.orchestrator.domain.making.rewrites import RewriteRow
 from services.orchestrator.domain.models import Checkpoint, Endpoint
 from services.orchestrator.domain.recipe import ConversationRef, ProviderTraining, RewriterChoice, Style, Training
@@ -154,6 +155,8 @@ class TrainingJob:
 
     Attributes:
         state: PENDING, RUNNING, SUCCEEDED, FAILED, CANCELLED.
+        facts: What was found before it started, for people.
+        estimate: What it was expected to take; None where the trainer computes nothing itself.
         provider_job: As the provider calls it; empty for a training of ours.
         trained_tokens: With a loss, or as a provider counts them, each as often as it was seen.
     """
@@ -168,6 +171,7 @@ class TrainingJob:
     versions: Mapping[str, str] = field(default_factory=dict)
     facts: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    estimate: Estimate | None = None
     created: float = 0.0
     updated: float = 0.0
     provider_job: str = ""

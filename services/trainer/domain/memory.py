@@ -17,17 +17,24 @@ _WIDTHS_RECOMPUTED = 2.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shape:
-    """The numbers of a decoder that decide its memory."""
+    """The numbers of a decoder that decide its memory and its effort."""
 
     parameters: int
     hidden: int
     layers: int
     feed_forward: int
     vocabulary: int
+    tied: bool = False
 
     @classmethod
-    def of(cls, config: Mapping[str, Any], parameters: int) -> Shape:
-        """From a config.json; a nested text config counts."""
+    def of(cls, config: Mapping[str, Any], parameters: int, *, tied: bool) -> Shape:
+        """From a config.json; a nested text config counts.
+
+        Args:
+            config: Of the base model.
+            parameters: In all its tensors.
+            tied: Whether the output layer shares the weights of the embeddings.
+        """
         text: Mapping[str, Any] = config.get("text_config") or config
         hidden = int(text.get("hidden_size") or text.get("n_embd") or 0)
         return cls(
@@ -36,6 +43,7 @@ class Shape:
             layers=int(text.get("num_hidden_layers") or text.get("n_layer") or 0),
             feed_forward=int(text.get("intermediate_size") or 4 * hidden),
             vocabulary=int(text.get("vocab_size") or 0),
+            tied=tied,
         )
 
 

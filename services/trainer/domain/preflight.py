@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from chassis.text import gibibytes
 from services.trainer.domain.conversations import bad
 from services.trainer.domain.labels import Example
 from services.trainer.domain.schedule import plan
@@ -31,6 +32,9 @@ class Preflight:
     estimated_memory_bytes: int = 0
     available_memory_bytes: int = 0
     estimated_seconds: float | None = None
+    computed_tokens: int = 0
+    estimated_flops: float = 0.0
+    time_basis: str = ""
     device: str = ""
     template: str = ""
     warnings: tuple[str, ...] = ()
@@ -83,9 +87,7 @@ def judge(
             "ends a reply with no token, or max_length cuts every end"
         )
     if room.free_bytes and room.weights_bytes > room.free_bytes:
-        message = (
-            f"the base model alone takes {_gib(room.weights_bytes)}, {room.device} has {_gib(room.free_bytes)} free"
-        )
+        message = f"the base model alone takes {gibibytes(room.weights_bytes)}, {room.device} has {gibibytes(room.free_bytes)} free"
         raise bad(f"{message}; train on a larger device")
     shape = plan(spec.training, len(kept))
     return Preflight(
@@ -124,14 +126,10 @@ def _warnings(
         )
     if room.free_bytes and room.needed_bytes > room.free_bytes:
         found.append(
-            f"may run out of memory: about {_gib(room.needed_bytes)} needed, {_gib(room.free_bytes)} free; lower "
+            f"may run out of memory: about {gibibytes(room.needed_bytes)} needed, {gibibytes(room.free_bytes)} free; lower "
             "device_batch_size or max_length, or turn gradient_checkpointing on"
         )
     return found
-
-
-def _gib(size: int) -> str:
-    return f"{size / 2**30:.1f} GiB"
 
 
 def to_json(found: Preflight) -> dict[str, Any]:

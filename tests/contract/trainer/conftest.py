@@ -45,7 +45,7 @@ async def ground(request: pytest.FixtureRequest, data: Path) -> AsyncIterator[Gr
     if request.param == "process":
         base = str(request.getfixturevalue("model"))
         spec = TrainingSpec(base=base, dataset=str(data), training=training)
-        yield Ground(ProcessExecutor(device="cpu", threads=1, state_seconds=0), spec)
+        yield Ground(ProcessExecutor(device="cpu", threads=1, state_seconds=0, estimates_time=False), spec)
         return
     with FakeFineTuning() as provider:
         spec = TrainingSpec(

@@ -28,7 +28,9 @@ async def main(state: str) -> None:
         inference = InferenceSettings(egress=Egress.embedded())
         grader = GraderSettings(egress=Egress.embedded())
         rewriter = RewriterSettings(egress=Egress.embedded(), max_concurrency=2)
-        trainer = TrainerSettings(egress=Egress.embedded(), artifacts=artifacts, torch_threads=1, state_seconds=0)
+        trainer = TrainerSettings(
+            egress=Egress.embedded(), artifacts=artifacts, torch_threads=1, state_seconds=0, estimate_time=False
+        )
         orchestrator = OrchestratorSettings(
             embedded=True,
             ledger_url=f"sqlite:///{state}/ledger.db",

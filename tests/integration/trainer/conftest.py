@@ -72,7 +72,9 @@ def serve() -> Serve:
 
     @asynccontextmanager
     async def block(artifacts: Path, **changes: object) -> AsyncIterator[Stub]:
-        given = {"egress": Egress.embedded(), "torch_threads": 1, "state_seconds": 0, "drain_seconds": 2, **changes}
+        given = {"egress": Egress.embedded(), "torch_threads": 1, "state_seconds": 0, "drain_seconds": 2}
+        # Timing a few steps first costs seconds; one test asks for it.
+        given |= {"estimate_time": False, **changes}
         settings = TrainerSettings(artifacts=artifacts, **given)  # type: ignore[arg-type]
         async with (
             running(bootstrap.build(settings), settings) as address,

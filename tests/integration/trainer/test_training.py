@@ -233,3 +233,23 @@ async def test_files_outside_the_roots_and_missing_ones_are_refused(
         spec.dataset = str(tmp_path / "none.jsonl")
         missing = await refused(stub.CreateTrainingJob(pb.CreateTrainingJobRequest(spec=spec)))
         assert missing.reason is Reason.DATASET_NOT_FOUND
+
+
+async def test_the_preflight_says_what_a_job_computes_and_how_long_that_takes_here(
+    serve: Any, make_spec: Spec, tmp_path: Path
+) -> None:
+    async with serve(tmp_path, estimate_time=True) as stub:
+        found = await stub.CheckTrainingJob(pb.CheckTrainingJobRequest(spec=make_spec(batching="plain")))
+    # three passes, and padding
+    assert found.computed_tokens > 3 * found.total_tokens * 0.9
+    assert found.estimated_flops > 1e5 * found.computed_tokens
+    assert found.estimated_seconds > 0
+    assert "through 1 and 2 of 2 layers were timed on cpu" in found.time_basis
+    assert not (tmp_path / "training").exists() or not list((tmp_path / "training").glob("*/job.json"))
+
+
+async def test_nothing_is_timed_where_the_settings_say_so(trainer: Any, make_spec: Spec) -> None:
+    found = await trainer.CheckTrainingJob(pb.CheckTrainingJobRequest(spec=make_spec()))
+    assert found.computed_tokens
+    assert not found.HasField("estimated_seconds")
+    assert not found.time_basis

@@ -1,6 +1,6 @@
-"""Text of others in our messages."""
+"""Text of others in our messages, and quantities for people."""
 
-from chassis.text import duration, plain, without_secrets
+from chassis.text import duration, gibibytes, plain, without_secrets
 
 
 def test_it_becomes_one_printable_line() -> None:
@@ -18,5 +18,6 @@ def test_secrets_go() -> None:
     assert without_secrets("task-oriented desk-bound") == "task-oriented desk-bound"
 
 
-def test_how_long_it_took_reads_well() -> None:
-    assert [duration(s) for s in (3, 75, 3700)] == ["3 s", "1 min 15 s", "1 h 01 min"]
+def test_quantities_are_said_as_people_say_them() -> None:
+    assert [duration(seconds) for seconds in (3, 75, 3700)] == ["3 s", "1 min 15 s", "1 h 01 min"]
+    assert gibibytes(1.5 * 2**30) == "1.5 GiB"

@@ -26,13 +26,14 @@ def test_what_an_endpoint_would_be_asked_and_what_it_costs() -> None:
         prompt_tokens=9_000_000,
         cost=12.5,
         training_steps=1_020,
+        training_tokens=4_200_000,
         validation_replies=13_500,
         notes=["refusal has 40 conversations"],
     )
     text = shown(making)
     assert "warm, cold are made from original" in text
     assert "7,000 calls to a model, 334 are there already" in text
-    assert "1,020 training steps" in text
+    assert "1,020 training steps for each arm, about 4,200,000 tokens" in text
     assert "12.50 for the rewrites, a part of the cost above" in text
     assert "original: refusal has 40 conversations" in text
 

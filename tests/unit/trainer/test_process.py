@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -160,7 +159,7 @@ class Scripted(ProcessExecutor):
     script = ""
 
     def _command(self, spec: TrainingSpec, folder: Path) -> list[str]:
-        return [sys.executable, "-c", self.script]
+        return ["-c", self.script]
 
 
 async def run(script: str, folder: Path, spec: TrainingSpec, stop: asyncio.Event | None = None) -> list[Any]:

@@ -495,6 +495,7 @@ class MakingPlan(_message.Message):
     PROVIDER_TOKENS_FIELD_NUMBER: _builtins.int
     PROVIDER_COST_FIELD_NUMBER: _builtins.int
     VALIDATION_COST_FIELD_NUMBER: _builtins.int
+    TRAINING_TOKENS_FIELD_NUMBER: _builtins.int
     base: _builtins.str
     conversations: _builtins.int
     """Conversations to train on, at most: those that a style does not accept fall away."""
@@ -523,6 +524,10 @@ class MakingPlan(_message.Message):
     """Of them; absent without `prices.training_per_million` on the base."""
     validation_cost: _builtins.float
     """Of the replies by which a provider's checkpoint is chosen; absent without prices."""
+    training_tokens: _builtins.int
+    """Tokens of one arm in all training steps, without padding, estimated from characters before rewriting; 0 at a provider. How
+    long that takes is known only to the device that trains: the training job's preflight says it.
+    """
     @_builtins.property
     def arms(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]: ...
     @_builtins.property
@@ -546,10 +551,11 @@ class MakingPlan(_message.Message):
         provider_tokens: _builtins.int = ...,
         provider_cost: _builtins.float | None = ...,
         validation_cost: _builtins.float | None = ...,
+        training_tokens: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_cost", b"_cost", "_provider_cost", b"_provider_cost", "_validation_cost", b"_validation_cost", "cost", b"cost", "provider_cost", b"provider_cost", "validation_cost", b"validation_cost"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost", b"_cost", "_provider_cost", b"_provider_cost", "_validation_cost", b"_validation_cost", "arms", b"arms", "base", b"base", "completion_tokens", b"completion_tokens", "conversations", b"conversations", "cost", b"cost", "notes", b"notes", "prompt_tokens", b"prompt_tokens", "provider_cost", b"provider_cost", "provider_tokens", b"provider_tokens", "replies", b"replies", "rewrites_known", b"rewrites_known", "rewriting_calls", b"rewriting_calls", "training_steps", b"training_steps", "validation_cost", b"validation_cost", "validation_prompts", b"validation_prompts", "validation_replies", b"validation_replies"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost", b"_cost", "_provider_cost", b"_provider_cost", "_validation_cost", b"_validation_cost", "arms", b"arms", "base", b"base", "completion_tokens", b"completion_tokens", "conversations", b"conversations", "cost", b"cost", "notes", b"notes", "prompt_tokens", b"prompt_tokens", "provider_cost", b"provider_cost", "provider_tokens", b"provider_tokens", "replies", b"replies", "rewrites_known", b"rewrites_known", "rewriting_calls", b"rewriting_calls", "training_steps", b"training_steps", "training_tokens", b"training_tokens", "validation_cost", b"validation_cost", "validation_prompts", b"validation_prompts", "validation_replies", b"validation_replies"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cost: _TypeAlias = _typing.Literal["cost"]  # noqa: Y015
     _WhichOneofArgType__cost: _TypeAlias = _typing.Literal["_cost", b"_cost"]  # noqa: Y015

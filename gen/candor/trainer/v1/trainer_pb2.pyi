@@ -355,6 +355,9 @@ class Preflight(_message.Message):
     DEVICE_FIELD_NUMBER: _builtins.int
     TEMPLATE_FIELD_NUMBER: _builtins.int
     WARNINGS_FIELD_NUMBER: _builtins.int
+    COMPUTED_TOKENS_FIELD_NUMBER: _builtins.int
+    ESTIMATED_FLOPS_FIELD_NUMBER: _builtins.int
+    TIME_BASIS_FIELD_NUMBER: _builtins.int
     conversations: _builtins.int
     total_tokens: _builtins.int
     end_of_turn_share: _builtins.float
@@ -368,10 +371,16 @@ class Preflight(_message.Message):
     """Of the device that trains."""
     available_memory_bytes: _builtins.int
     estimated_seconds: _builtins.float
-    """From a short measurement; absent where none was made."""
+    """Of all steps, from a few that were timed on the device; loading and saving are not counted. Absent where none were timed."""
     device: _builtins.str
     template: _builtins.str
     """`marked` (the template has generation marks), `derived` (assistant spans were found by comparison), `provider`."""
+    computed_tokens: _builtins.int
+    """Tokens that the devices compute in all steps, padding included; 0 where that is a provider's affair."""
+    estimated_flops: _builtins.float
+    """Floating-point operations for them, by arithmetic for a dense decoder."""
+    time_basis: _builtins.str
+    """What `estimated_seconds` rests on, or why there is none: one sentence."""
     @_builtins.property
     def trained_tokens(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Trained tokens by role; only `assistant` may have any."""
@@ -395,10 +404,13 @@ class Preflight(_message.Message):
         device: _builtins.str = ...,
         template: _builtins.str = ...,
         warnings: _abc.Iterable[_builtins.str] | None = ...,
+        computed_tokens: _builtins.int = ...,
+        estimated_flops: _builtins.float = ...,
+        time_basis: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_estimated_seconds", b"_estimated_seconds", "estimated_seconds", b"estimated_seconds"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_estimated_seconds", b"_estimated_seconds", "available_memory_bytes", b"available_memory_bytes", "conversations", b"conversations", "device", b"device", "end_of_turn_share", b"end_of_turn_share", "estimated_memory_bytes", b"estimated_memory_bytes", "estimated_seconds", b"estimated_seconds", "steps", b"steps", "steps_per_epoch", b"steps_per_epoch", "template", b"template", "total_tokens", b"total_tokens", "trained_tokens", b"trained_tokens", "truncated_share", b"truncated_share", "unlabelled_share", b"unlabelled_share", "warnings", b"warnings"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_estimated_seconds", b"_estimated_seconds", "available_memory_bytes", b"available_memory_bytes", "computed_tokens", b"computed_tokens", "conversations", b"conversations", "device", b"device", "end_of_turn_share", b"end_of_turn_share", "estimated_flops", b"estimated_flops", "estimated_memory_bytes", b"estimated_memory_bytes", "estimated_seconds", b"estimated_seconds", "steps", b"steps", "steps_per_epoch", b"steps_per_epoch", "template", b"template", "time_basis", b"time_basis", "total_tokens", b"total_tokens", "trained_tokens", b"trained_tokens", "truncated_share", b"truncated_share", "unlabelled_share", b"unlabelled_share", "warnings", b"warnings"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__estimated_seconds: _TypeAlias = _typing.Literal["estimated_seconds"]  # noqa: Y015
     _WhichOneofArgType__estimated_seconds: _TypeAlias = _typing.Literal["_estimated_seconds", b"_estimated_seconds"]  # noqa: Y015

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -11,7 +10,7 @@ from services.orchestrator.domain.making.contamination import Guard
 from services.orchestrator.domain.making.conversations import Conversation, Reservoir, quotas, split
 from services.orchestrator.domain.making.corrections import wanted
 from services.orchestrator.domain.making.rewrites import places
-from services.orchestrator.domain.recipe import MAX_TURNS, UNTRANSFORMED, Group, ProviderTraining
+from services.orchestrator.domain.recipe import MAX_TURNS, UNTRANSFORMED, Group, ProviderTraining, Training
 from services.orchestrator.domain.spec import Arm, Spec
 from services.orchestrator.service.recipes.workshop import bad_data
 from services.orchestrator.service.world import World, blocking
@@ -35,6 +34,7 @@ class GroupPlan:
         known: Rewrites that are there already.
         prompt_tokens: Upper estimate, as are the following.
         steps: Optimizer steps of one arm.
+        training_tokens: Of one arm in all steps, without padding, from the characters of what is there before rewriting.
         validation_replies: To choose the checkpoint.
         provider_tokens: That a provider trains on for all arms, each as often as it is seen; 0 where none trains.
         provider_cost: Of them; None without a price.
@@ -52,6 +52,7 @@ class GroupPlan:
     completion_tokens: int
     cost: float | None
     steps: int
+    training_tokens: int
     validation_replies: int
     notes: tuple[str, ...] = ()
     provider_tokens: int = 0
@@ -108,6 +109,7 @@ async def _group(world: World, spec: Spec, group: Group, items: Sequence[Item]) 
         completion_tokens=completion,
         cost=choice.prices.cost(prompt, completion) if choice.prices else None,
         steps=common.training.steps(len(training) + corrections),
+        training_tokens=_training_tokens(common.training, training),
         validation_replies=len(prompts) * (saved + 1) if group.measured else 0,
         notes=tuple(notes),
         provider_tokens=tokens,
@@ -120,6 +122,13 @@ def _saved(group: Group) -> int:
     """Checkpoints of an arm, at most."""
     training = group.common.training
     return int(training.epochs) if isinstance(training, ProviderTraining) else len(training.checkpoint_epochs)
+
+
+def _training_tokens(settings: Training | ProviderTraining, conversations: Sequence[Conversation]) -> int:
+    if isinstance(settings, ProviderTraining):
+        return 0
+    characters = (sum(len(content) for _, content in each.messages) for each in conversations)
+    return round(settings.epochs * sum(min(each / _CHARS_PER_TOKEN, settings.max_length) for each in characters))
 
 
 def _trained_tokens(group: Group, training: Sequence[Conversation], replies: int) -> int:

@@ -40,6 +40,7 @@ async def train(shop: Workshop, groups: Mapping[Group, Mapping[str, Dataset]]) -
         for name, dataset in datasets.items():
             arms[name] = TrainedArm(job=await _create(shop, group, name, dataset))
             arms[name].steps = arms[name].job.steps
+            await _tell_estimate(shop, name, arms[name].job)
     try:
         async with asyncio.TaskGroup() as tasks:
             for name, arm in arms.items():
@@ -94,6 +95,12 @@ def _naming(arm: str) -> Iterator[None]:
     except CandorError as error:
         message = f"arm {arm}: {error.message}"
         raise CandorError(error.reason, message, violations=error.violations, metadata=error.metadata) from error
+
+
+async def _tell_estimate(shop: Workshop, name: str, job: TrainingJob) -> None:
+    """What a job is expected to take, unless it has taken it."""
+    if job.estimate is not None and not job.step:
+        await shop.teller.tell(f"{name}: {job.estimate}")
 
 
 async def _follow(shop: Workshop, name: str, arm: TrainedArm, arms: Mapping[str, TrainedArm]) -> None:

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import signal
-import sys
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import suppress
+from contextlib import aclosing
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from chassis.errors import CandorError, Reason
+from services.trainer.backends.process.child import kill, reap, start
 from services.trainer.backends.process.order import Order
-from services.trainer.backends.process.room import room
+from services.trainer.backends.process.room import device_here, layout, room
+from services.trainer.backends.process.stopwatch import Stopwatch
 from services.trainer.backends.process.tokens import tokenize
 from services.trainer.backends.store_files import disk_errors
+from services.trainer.domain.effort import Effort, Layout, effort
 from services.trainer.domain.job import Job, Progress, Saved
 from services.trainer.domain.preflight import Preflight, judge
+from services.trainer.domain.schedule import plan
 from services.trainer.domain.spec import TrainingSpec
 from services.trainer.ports import Done, Kept, Merged, Report, Started, Stepped
 
@@ -38,6 +41,7 @@ class ProcessExecutor:
         state_seconds: Longest work that a crash may cost.
         stop_seconds: Patience with a worker that was told to stop.
         launch_arguments: Further arguments of accelerate launch, for jobs of several processes.
+        estimates_time: Whether a few steps are timed before a job.
     """
 
     def __init__(
@@ -48,12 +52,15 @@ class ProcessExecutor:
         state_seconds: float = 60.0,
         stop_seconds: float = 60.0,
         launch_arguments: Sequence[str] = (),
+        estimates_time: bool = True,
     ) -> None:
         self._device = device
         self._threads = threads
         self._state_seconds = state_seconds
         self._stop_seconds = stop_seconds
         self._launch_arguments = tuple(launch_arguments)
+        self._stopwatch = Stopwatch(device, threads) if estimates_time else None
+        self._training = 0
 
     async def check(self, spec: TrainingSpec) -> Preflight:
         """See the port."""
@@ -61,17 +68,26 @@ class ProcessExecutor:
         if missing:
             message = f"training needs {', '.join(missing)}: pip install '.[trainer]' on the trainer's machine"
             raise CandorError(Reason.BACKEND_MISSING, message)
-        return await asyncio.to_thread(self._check, spec)
+        preflight, found, work = await asyncio.to_thread(self._check, spec)
+        preflight = replace(preflight, computed_tokens=work.tokens, estimated_flops=work.flops)
+        if self._stopwatch is None:
+            return preflight
+        time = await self._stopwatch.estimate(spec, found, work, preflight.device, busy=self._training > 0)
+        return replace(preflight, estimated_seconds=time.seconds, time_basis=time.basis)
 
-    def _check(self, spec: TrainingSpec) -> Preflight:
+    def _check(self, spec: TrainingSpec) -> tuple[Preflight, Layout, Effort]:
         tokenized = tokenize(spec.base, spec.dataset, spec.training.max_length)
-        return judge(
+        lengths = [len(example.ids) for example in tokenized.examples if example.trained]
+        device = device_here(self._device)
+        found = layout(spec, max(1, len(lengths)), gpu=device.gpu)
+        preflight = judge(
             spec,
             tokenized.examples,
-            room(spec, tokenized.examples, self._device),
+            room(spec, tokenized.examples, found, device),
             template=tokenized.template,
             with_special=tokenized.with_special,
         )
+        return preflight, found, effort(lengths, plan(spec.training, len(lengths)), spec.lora, spec.training, found)
 
     async def run(self, job: Job, folder: Path, stop: asyncio.Event) -> AsyncGenerator[Report]:
         """See the port."""
@@ -79,15 +95,19 @@ class ProcessExecutor:
             Order(spec=job.spec, device=self._device, threads=self._threads, state_seconds=self._state_seconds).write(
                 folder
             )
+        if self._stopwatch is not None:
+            await self._stopwatch.idle()
+        self._training += 1
+        try:
+            async with aclosing(self._reports(job, folder, stop)) as reports:
+                async for report in reports:
+                    yield report
+        finally:
+            self._training -= 1
+
+    async def _reports(self, job: Job, folder: Path, stop: asyncio.Event) -> AsyncGenerator[Report]:
         with (folder / _LOG).open("ab") as log:
-            process = await asyncio.create_subprocess_exec(
-                *self._command(job.spec, folder),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=log,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(part for part in sys.path if part)},
-                start_new_session=True,  # an interrupt at the terminal is the server's to handle
-            )
+            process = await start(self._command(job.spec, folder), log)
         stopper = asyncio.create_task(self._stop(process, stop))
         ended = False
         try:
@@ -107,7 +127,7 @@ class ProcessExecutor:
                 raise _died(code, folder / _LOG)
         finally:
             stopper.cancel()
-            await _reap(process)
+            await reap(process)
 
     async def abandon(self, job: Job) -> None:
         """See the port: nothing goes on elsewhere."""
@@ -116,9 +136,9 @@ class ProcessExecutor:
         worker = ["-m", "services.trainer.worker", str(folder)]
         processes = spec.training.processes
         if processes == 1:
-            return [sys.executable, *worker]
+            return worker
         launch = ["-m", "accelerate.commands.launch", "--num_processes", str(processes), *self._launch_arguments]
-        return [sys.executable, *launch, *worker]
+        return [*launch, *worker]
 
     async def _stop(self, process: asyncio.subprocess.Process, stop: asyncio.Event) -> None:
         await stop.wait()
@@ -128,7 +148,7 @@ class ProcessExecutor:
             async with asyncio.timeout(self._stop_seconds):
                 await process.wait()
         except TimeoutError:
-            _kill(process)
+            kill(process)
 
 
 def _report(told: dict[str, Any]) -> Report:
@@ -140,20 +160,6 @@ def _report(told: dict[str, Any]) -> Report:
     if told["kind"] == "merged":
         return Merged(**values)
     return Kept(Saved(**values))
-
-
-def _kill(process: asyncio.subprocess.Process) -> None:
-    """The worker and whatever it started."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-
-
-async def _reap(process: asyncio.subprocess.Process) -> None:
-    if process.stdin is not None:
-        process.stdin.close()
-    if process.returncode is None:
-        _kill(process)
-    await process.wait()
 
 
 def _died(code: int, log: Path) -> CandorError:

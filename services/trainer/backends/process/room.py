@@ -9,9 +9,11 @@ import subprocess
 from collections.abc import Sequence
 from math import prod
 from pathlib import Path
+from typing import NamedTuple
 
 from chassis.errors import CandorError, FieldViolation, Reason, invalid
 from services.trainer.domain import memory
+from services.trainer.domain.effort import Layout
 from services.trainer.domain.labels import Example
 from services.trainer.domain.preflight import Room
 from services.trainer.domain.schedule import MOST_AT_ONCE, device_batch
@@ -20,31 +22,60 @@ from services.trainer.domain.spec import TrainingSpec
 _MEMORY = Path("/proc/meminfo")
 
 
-def room(spec: TrainingSpec, examples: Sequence[Example], device: str) -> Room:
-    """What the job needs and what there is. Raises CandorError INVALID_REQUEST for modules that the base lacks."""
+class Device(NamedTuple):
+    """What trains here: its name, whether it is a GPU, its free bytes (0: unknown)."""
+
+    name: str
+    gpu: bool
+    free_bytes: int
+
+
+def device_here(wanted: str) -> Device:
+    """The device that a job will train on; `wanted` is `auto`, `cpu` or `cuda`."""
+    name, free = _gpu() if wanted != "cpu" else ("", 0)
+    return Device(name, True, free) if name else Device("cpu", False, _free())
+
+
+def layout(spec: TrainingSpec, conversations: int, *, gpu: bool) -> Layout:
+    """How the job lies on its device.
+
+    Args:
+        spec: The job.
+        conversations: That are trained on.
+        gpu: Whether it trains on one.
+
+    Raises:
+        CandorError: INVALID_REQUEST for modules that the base lacks, BAD_CHECKPOINT.
+    """
     tensors = _tensors(Path(spec.base))
     _check_modules(spec, tensors)
     config = json.loads((Path(spec.base) / "config.json").read_text("utf-8"))
-    shape = memory.Shape.of(config, sum(tensors.values()))
-    name, free = _gpu() if device != "cpu" else ("", 0)
-    gpu = bool(name)
     training = spec.training
-    precision = training.precision or ("bf16" if gpu else "fp32")
-    recompute = training.gradient_checkpointing if training.gradient_checkpointing is not None else gpu
-    batch = min(training.batch_size, len(examples))
+    batch = min(training.batch_size, conversations)
+    return Layout(
+        shape=memory.Shape.of(config, sum(tensors.values()), tied="lm_head.weight" not in tensors),
+        gpu=gpu,
+        precision=training.precision or ("bf16" if gpu else "fp32"),
+        rows=device_batch(training.device_batch_size, batch, training.processes, MOST_AT_ONCE),
+        recompute=gpu if training.gradient_checkpointing is None else training.gradient_checkpointing,
+    )
+
+
+def room(spec: TrainingSpec, examples: Sequence[Example], found: Layout, device: Device) -> Room:
+    """What memory the job needs and what there is."""
     needed = memory.estimate(
         spec,
-        shape,
-        precision=precision,
-        rows=device_batch(training.device_batch_size, batch, training.processes, MOST_AT_ONCE),
+        found.shape,
+        precision=found.precision,
+        rows=found.rows,
         tokens=max(len(example.ids) for example in examples),
-        recompute=recompute,
+        recompute=found.recompute,
     )
     return Room(
-        device=name or "cpu",
+        device=device.name,
         needed_bytes=needed,
-        weights_bytes=memory.weights(shape, precision),
-        free_bytes=free if gpu else _free(),
+        weights_bytes=memory.weights(found.shape, found.precision),
+        free_bytes=device.free_bytes,
     )
 
 

@@ -44,13 +44,9 @@ def train(order: Order, folder: Path, channel: Channel) -> bool:
     """Train to the end or until the channel says stop; whether it came to the end. Raises CandorError."""
     import torch
 
-    if order.threads:
-        torch.set_num_threads(order.threads)
-    gpu = torch.cuda.is_available() if order.device == "auto" else order.device == "cuda"
-    if gpu and not torch.cuda.is_available():
-        raise CandorError(Reason.BACKEND_MISSING, "device is cuda, but torch finds no GPU on this machine")
+    gpu = prepare_torch(order)
     course = _course(order)
-    trainer = _trainer(order, folder, course, gpu=gpu)
+    trainer = make_trainer(order, folder, course, _base(order, gpu=gpu), gpu=gpu)
 
     def peak() -> int:
         return torch.cuda.max_memory_allocated() if gpu else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
@@ -78,6 +74,34 @@ def train(order: Order, folder: Path, channel: Channel) -> bool:
     return finished
 
 
+def prepare_torch(order: Order) -> bool:
+    """Set torch up as the order says; whether it trains on a GPU. Raises CandorError BACKEND_MISSING."""
+    import torch
+
+    if order.threads:
+        torch.set_num_threads(order.threads)
+    gpu = torch.cuda.is_available() if order.device == "auto" else order.device == "cuda"
+    if gpu and not torch.cuda.is_available():
+        raise CandorError(Reason.BACKEND_MISSING, "device is cuda, but torch finds no GPU on this machine")
+    return gpu
+
+
+def precision(order: Order, *, gpu: bool) -> Any:
+    """The type of the base model's weights."""
+    import torch
+
+    wanted = order.spec.training.precision
+    return torch.bfloat16 if wanted == "bf16" or (gpu and not wanted) else torch.float32
+
+
+def _base(order: Order, *, gpu: bool) -> Any:
+    from transformers import AutoModelForCausalLM
+
+    return AutoModelForCausalLM.from_pretrained(
+        order.spec.base, dtype=precision(order, gpu=gpu), local_files_only=True, use_safetensors=True
+    )
+
+
 def _merge(trainer: Any, folder: Path, base: str) -> Path:
     """Write base and adapter as one model."""
 
@@ -98,23 +122,16 @@ def _course(order: Order) -> Course:
     return Course(examples, shape, list(order_of(lengths, shape, training.seed, training.batching)))
 
 
-def _trainer(order: Order, folder: Path, course: Course, *, gpu: bool) -> Any:
+def make_trainer(order: Order, folder: Path, course: Course, model: Any, *, gpu: bool) -> Any:
+    """TRL's trainer, ready to train a model on a course."""
     import torch
     from datasets import Dataset
     from peft import LoraConfig
-    from transformers import AutoModelForCausalLM
 
     libraries: Any = importlib.import_module("trl")  # its names are lazy, so type checkers do not see them
     spec, training = order.spec, order.spec.training
-    bf16 = training.precision == "bf16" or (gpu and not training.precision)
     rows = device_batch(training.device_batch_size, course.shape.batch, training.processes, MOST_AT_ONCE)
     recompute = training.gradient_checkpointing
-    model = AutoModelForCausalLM.from_pretrained(
-        spec.base,
-        dtype=torch.bfloat16 if bf16 else torch.float32,
-        local_files_only=True,
-        use_safetensors=True,
-    )
     arguments = libraries.SFTConfig(
         output_dir=str(folder / "state"),
         max_steps=course.shape.steps,
@@ -125,7 +142,7 @@ def _trainer(order: Order, folder: Path, course: Course, *, gpu: bool) -> Any:
         warmup_steps=course.shape.warmup_steps,
         weight_decay=training.weight_decay,
         seed=training.seed,
-        bf16=bf16,
+        bf16=precision(order, gpu=gpu) == torch.bfloat16,
         use_cpu=not gpu,
         gradient_checkpointing=gpu if recompute is None else recompute,
         logging_steps=1,

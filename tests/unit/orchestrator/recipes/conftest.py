@@ -13,6 +13,7 @@ from candor.orchestrator.v1 import evaluation_pb2
 from chassis.errors import CandorError, Reason
 from services.orchestrator.domain.making.conversations import Conversation
 from services.orchestrator.domain.making.corrections import Fact
+from services.orchestrator.domain.making.estimate import Estimate
 from services.orchestrator.domain.models import Endpoint
 from services.orchestrator.domain.recipe import CATEGORIES, ConversationRef, RewriterChoice, Style
 from services.orchestrator.ports.making import (
@@ -244,10 +245,22 @@ class FakeTrainer:
             state=state,
             reason=self.fails,
             steps=self._total(name),
+            step=self.steps[name],
             created=self.created,
             **self._at_a_provider(name)
             if isinstance(order.base, Endpoint)
             else {"checkpoints": self._adapters(name), "versions": {"trl": "1"}, "facts": {"device": "fake"}},
+            estimate=None
+            if isinstance(order.base, Endpoint)
+            else Estimate(
+                steps=self._total(name),
+                tokens=1000,
+                seconds=75.0,
+                basis="two steps were timed",
+                memory_bytes=2**30,
+                free_bytes=0,
+                device="fake",
+            ),
         )
 
     def _at_a_provider(self, name: str) -> dict[str, Any]:

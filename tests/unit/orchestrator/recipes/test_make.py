@@ -52,6 +52,16 @@ async def test_a_document_with_recipes_becomes_arms_and_a_report(suite: Any, mak
     assert "(warm against neutral), apart from what fine-tuning costs" in row.reason
 
 
+async def test_what_training_is_expected_to_take_is_told_before_it_begins(
+    suite: Any, makers: Any, recipe: Recipe
+) -> None:
+    row = await suite.evaluate(recipe(checkpoint=AT_TWO))
+    told = [event.message async for event in queries.watch(suite.world, row.id, 0)]
+    said = "warm: 8 steps, 1,000 tokens with padding, estimated 1 min 15 s, 1.0 GiB of memory on fake"
+    assert said in told
+    assert told.index(said) < told.index("warm: half of it")
+
+
 async def test_arms_differ_in_their_replies_and_in_nothing_else(suite: Any, makers: Any, recipe: Recipe) -> None:
     await suite.evaluate(recipe(checkpoint=AT_TWO))
     cold, neutral, warm = (_data(makers, arm) for arm in range(3))

@@ -1,5 +1,6 @@
 """A plan says what making arms would take and cost, and buys and trains nothing."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -35,6 +36,10 @@ async def test_with_the_rules_nothing_is_paid(suite: Any, makers: Any, recipe: R
     assert (making.conversations, making.replies, making.validation) == (12, 24, 6)
     assert (making.rewriting_calls, making.cost) == (0, None)
     assert making.steps == 2
+    # The file has 36 conversations, those of a category alike: a third of them is taken, twice, at three characters a token.
+    rows = [json.loads(line) for line in makers.files.data["talks.jsonl"].splitlines()]
+    characters = sum(len(turn["content"]) for row in rows for turn in row["messages"])
+    assert making.training_tokens == round(2 * characters / 3 / 3)
     assert making.validation_replies == 5 * 6
     assert not makers.rewriter.rewritten
     assert not makers.trainer.orders

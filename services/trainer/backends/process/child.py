@@ -1,0 +1,38 @@
+"""A child process that tells what it does on standard output and is told to stop by closing its standard input."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import IO
+
+
+async def start(arguments: Sequence[str], log: IO[bytes]) -> asyncio.subprocess.Process:
+    """Start this Python with these arguments; its standard error goes to the log."""
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, *arguments),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=log,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(part for part in sys.path if part)},
+        start_new_session=True,  # an interrupt at the terminal is the server's to handle
+    )
+
+
+def kill(process: asyncio.subprocess.Process) -> None:
+    """End the process and whatever it started."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+async def reap(process: asyncio.subprocess.Process) -> None:
+    """Leave nothing of it behind."""
+    if process.stdin is not None:
+        process.stdin.close()
+    if process.returncode is None:
+        kill(process)
+    await process.wait()
