@@ -153,6 +153,28 @@ class Orchestrator:
             else:
                 return
 
+    async def watch_attempt(
+        self, started: orchestrator_pb2.Evaluation
+    ) -> AsyncIterator[orchestrator_pb2.EvaluationEvent]:
+        """Events from the beginning of the last attempt on; what earlier attempts came to was told to those who ran them.
+
+        Args:
+            started: What `create` answered.
+        """
+        held: list[orchestrator_pb2.EvaluationEvent] = []
+        past = True
+        async for event in self.watch(started.name):
+            if past and event.state == "PENDING":  # an attempt begins
+                held.clear()
+            held.append(event)
+            past = past and event.time.ToNanoseconds() < started.update_time.ToNanoseconds()
+            if not past:
+                for each in held:
+                    yield each
+                held.clear()
+        for each in held:
+            yield each
+
     async def responses(self, name: str, arm: str = "") -> AsyncIterator[orchestrator_pb2.ResponseRecord]:
         """Replies and grades in a stable order."""
         token = ""

@@ -125,7 +125,7 @@ async def _evaluate(job: Job, document: Document) -> int:
     async with orchestrator(job.remote, job.state, makes_arms=document.makes_arms) as client:
         try:
             started = await _start(client, job, document)
-            finished = await _follow(client, job, started.name)
+            finished = await _follow(client, job, started)
         except CandorError as error:
             raise document.located(error) from error
         if finished.state != "SUCCEEDED":
@@ -153,15 +153,16 @@ async def _start(client: Orchestrator, job: Job, document: Document) -> orchestr
     return await client.create(request)
 
 
-async def _follow(client: Orchestrator, job: Job, name: str) -> orchestrator_pb2.Evaluation:
+async def _follow(client: Orchestrator, job: Job, started: orchestrator_pb2.Evaluation) -> orchestrator_pb2.Evaluation:
+    """The evaluation at its end; what happens on the way is shown."""
     from rich.console import Console
 
     from candor_cli.view.progress import event_view
 
     with event_view(Console(stderr=True), quiet=job.quiet or job.as_json) as view:
-        async for event in client.watch(name):
+        async for event in client.watch_attempt(started):
             view.show(event)
-    return await client.get(name)
+    return await client.get(started.name)
 
 
 def _unfinished(evaluation: orchestrator_pb2.Evaluation) -> int:

@@ -11,7 +11,7 @@ from candor.orchestrator.v1 import orchestrator_pb2
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn, TimeRemainingColumn
 
-from chassis.text import plain
+from chassis.text import duration, plain
 
 _SECONDS_BETWEEN_LINES = 15.0
 _ENDED = ("SUCCEEDED", "FAILED", "CANCELLED")
@@ -135,11 +135,11 @@ def _counts(progress: orchestrator_pb2.Progress) -> str:
     else:
         return "…"
     note = _note(progress)
-    return f"{text}, {note}" if note else text
+    return f"{text}{'; ' if progress.training else ', '}{note}" if note else text
 
 
 def _note(progress: orchestrator_pb2.Progress) -> str:
-    parts = []
+    parts = [_trains(arm) for arm in progress.training]
     if progress.looks_total > 1:
         parts.append(f"look {progress.looks_done} of {progress.looks_total}")
     if progress.failed:
@@ -149,3 +149,15 @@ def _note(progress: orchestrator_pb2.Progress) -> str:
     if progress.HasField("spend"):
         parts.append(f"spent {progress.spend:,.2f}")
     return ", ".join(parts)
+
+
+def _trains(arm: orchestrator_pb2.ArmTraining) -> str:
+    """How the training of an arm stands."""
+    parts = [f"step {arm.step:,} of {arm.steps:,}"]
+    if arm.HasField("loss"):
+        parts.append(f"loss {arm.loss:.3f}")
+    if arm.HasField("tokens_per_second"):
+        parts.append(f"{arm.tokens_per_second:,.0f} tokens/s")
+    if arm.HasField("eta_seconds"):
+        parts.append(f"{duration(arm.eta_seconds)} left")
+    return f"{plain(arm.arm)}: {', '.join(parts)}"

@@ -184,6 +184,7 @@ def _step(event: pb.TrainingEvent) -> TrainingStep:
         loss=progress.loss if progress.HasField("loss") else None,
         learning_rate=progress.learning_rate if progress.HasField("learning_rate") else None,
         tokens_per_second=progress.tokens_per_second if progress.HasField("tokens_per_second") else None,
+        eta_seconds=progress.eta_seconds if progress.HasField("eta_seconds") else None,
         message=event.message,
         time=event.time.seconds + event.time.nanos / 1e9,
     )

@@ -68,12 +68,14 @@ def listed_to_proto(row: EvaluationRow) -> orchestrator_pb2.Evaluation:
 
 
 def progress_to_proto(progress: Mapping[str, Any]) -> orchestrator_pb2.Progress:
-    """Counts; `spend` stays absent without prices."""
+    """Counts; `spend` stays absent without prices, `training` while no arm trains."""
     message = orchestrator_pb2.Progress(stage=progress.get("stage", ""))
     for name in _COUNTS:
         setattr(message, name, progress.get(name, 0))
     if progress.get("spend") is not None:
         message.spend = progress["spend"]
+    for arm in progress.get("training", ()):
+        message.training.add(**arm)
     return message
 
 

@@ -190,6 +190,7 @@ class TrainingStep:
     loss: float | None = None
     learning_rate: float | None = None
     tokens_per_second: float | None = None
+    eta_seconds: float | None = None
     message: str = ""
     time: float = 0.0
 

@@ -1,9 +1,11 @@
 """What the command line sends to an orchestrator elsewhere."""
 
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from candor.orchestrator.v1 import evaluation_pb2
+from candor.orchestrator.v1 import evaluation_pb2, orchestrator_pb2
+from google.protobuf import timestamp_pb2
 
 from candor_cli.client import Orchestrator
 from chassis.errors import CandorError, FieldViolation, Reason, invalid
@@ -50,3 +52,36 @@ async def test_an_upload_that_is_refused_is_about_the_field_of_the_document() ->
         await Elsewhere(refuses="talks.txt").upload_conversations(spec(warm="/data/talks.txt"))
     assert caught.value.reason is Reason.INVALID_REQUEST
     assert caught.value.violations[0].field == "arms.warm.sft.conversations.path"
+
+
+class Past(Orchestrator):
+    """Knows a history of (second, state, message)."""
+
+    def __init__(self, *history: tuple[int, str, str]) -> None:
+        self._history = history
+
+    async def watch(self, name: str) -> AsyncIterator[orchestrator_pb2.EvaluationEvent]:
+        for number, (second, state, message) in enumerate(self._history, 1):
+            time = timestamp_pb2.Timestamp(seconds=second)
+            yield orchestrator_pb2.EvaluationEvent(sequence=number, time=time, state=state, message=message)
+
+
+@pytest.mark.parametrize(
+    ("updated", "told"),
+    [
+        (1, ["created", "reading", "goes on", "training", "done"]),  # created now: all of it is to come
+        (4, ["goes on", "training", "done"]),
+        (5, ["goes on", "training", "done"]),  # somebody else started the second attempt
+        (9, ["goes on", "training", "done"]),
+    ],
+)
+async def test_a_resumed_evaluation_tells_its_last_attempt_only(updated: int, told: list[str]) -> None:
+    client = Past(
+        (1, "PENDING", "created"),
+        (2, "RUNNING", "reading"),
+        (4, "PENDING", "goes on"),
+        (5, "RUNNING", "training"),
+        (8, "SUCCEEDED", "done"),
+    )
+    started = orchestrator_pb2.Evaluation(name="evaluations/a", update_time=timestamp_pb2.Timestamp(seconds=updated))
+    assert [event.message async for event in client.watch_attempt(started)] == told

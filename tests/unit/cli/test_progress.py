@@ -39,6 +39,30 @@ def test_a_stage_that_makes_arms_counts_in_its_own_unit(said: io.StringIO, stage
     assert shown == [f"{stage}: 1,200 of 4,800 {unit}"]
 
 
+def test_training_says_how_each_arm_stands(said: io.StringIO) -> None:
+    shown = event("training", stage_done=52, stage_total=120)
+    shown.progress.training.add(arm="warm", step=40, steps=60, loss=1.23456, tokens_per_second=1234.5, eta_seconds=75)
+    shown.progress.training.add(arm="cold", step=12, steps=60)  # a provider that says no more
+    assert lines(said, shown) == [
+        "training: 52 of 120 steps; warm: step 40 of 60, loss 1.235, 1,234 tokens/s, 1 min 15 s left, cold: step 12 of 60"
+    ]
+
+
+def test_the_bar_says_how_each_arm_stands(said: io.StringIO, monkeypatch: pytest.MonkeyPatch) -> None:
+    updates: list[dict[str, Any]] = []
+    real = Progress.update
+
+    def update(self: Progress, *arguments: Any, **fields: Any) -> None:
+        updates.append(fields)
+        real(self, *arguments, **fields)
+
+    monkeypatch.setattr(Progress, "update", update)
+    shown = event("training", stage_done=40, stage_total=60)
+    shown.progress.training.add(arm="warm", step=40, steps=60, loss=0.5)
+    lines(said, shown, event("choosing"), terminal=True)
+    assert [each["note"] for each in updates] == ["warm: step 40 of 60, loss 0.500", ""]
+
+
 def test_a_stage_of_unknown_length_counts_without_an_end(said: io.StringIO) -> None:
     assert lines(said, event("reading", stage_done=70)) == ["reading: 70 conversations"]
 

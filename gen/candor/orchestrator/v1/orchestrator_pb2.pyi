@@ -145,6 +145,7 @@ class Progress(_message.Message):
     LOOKS_TOTAL_FIELD_NUMBER: _builtins.int
     STAGE_DONE_FIELD_NUMBER: _builtins.int
     STAGE_TOTAL_FIELD_NUMBER: _builtins.int
+    TRAINING_FIELD_NUMBER: _builtins.int
     stage: _builtins.str
     """`planning`; where arms are made: `reading`, `rewriting`, `training`, `choosing`; `describing`, `generating`, `grading`,
     `scoring`, `analysing`, `reporting`, `done`.
@@ -166,6 +167,10 @@ class Progress(_message.Message):
     stage_done: _builtins.int
     """While arms are made: what the stage has done of what it has to do (conversations, replies, steps, prompts)."""
     stage_total: _builtins.int
+    @_builtins.property
+    def training(self) -> _containers.RepeatedCompositeFieldContainer[Global___ArmTraining]:
+        """While arms are trained: those that train now, as far as their trainer says how they do."""
+
     def __init__(
         self,
         *,
@@ -182,16 +187,74 @@ class Progress(_message.Message):
         looks_total: _builtins.int = ...,
         stage_done: _builtins.int = ...,
         stage_total: _builtins.int = ...,
+        training: _abc.Iterable[Global___ArmTraining] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_spend", b"_spend", "spend", b"spend"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_spend", b"_spend", "completion_tokens", b"completion_tokens", "failed", b"failed", "graded", b"graded", "looks_done", b"looks_done", "looks_total", b"looks_total", "prompt_tokens", b"prompt_tokens", "responses_done", b"responses_done", "responses_total", b"responses_total", "reused", b"reused", "spend", b"spend", "stage", b"stage", "stage_done", b"stage_done", "stage_total", b"stage_total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_spend", b"_spend", "completion_tokens", b"completion_tokens", "failed", b"failed", "graded", b"graded", "looks_done", b"looks_done", "looks_total", b"looks_total", "prompt_tokens", b"prompt_tokens", "responses_done", b"responses_done", "responses_total", b"responses_total", "reused", b"reused", "spend", b"spend", "stage", b"stage", "stage_done", b"stage_done", "stage_total", b"stage_total", "training", b"training"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__spend: _TypeAlias = _typing.Literal["spend"]  # noqa: Y015
     _WhichOneofArgType__spend: _TypeAlias = _typing.Literal["_spend", b"_spend"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType__spend) -> _WhichOneofReturnType__spend | None: ...
 
 Global___Progress: _TypeAlias = Progress  # noqa: Y015
+
+@_typing.final
+class ArmTraining(_message.Message):
+    """How the training of one arm stands."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ARM_FIELD_NUMBER: _builtins.int
+    STEP_FIELD_NUMBER: _builtins.int
+    STEPS_FIELD_NUMBER: _builtins.int
+    LOSS_FIELD_NUMBER: _builtins.int
+    LEARNING_RATE_FIELD_NUMBER: _builtins.int
+    TOKENS_PER_SECOND_FIELD_NUMBER: _builtins.int
+    ETA_SECONDS_FIELD_NUMBER: _builtins.int
+    arm: _builtins.str
+    step: _builtins.int
+    steps: _builtins.int
+    loss: _builtins.float
+    """Of the last step."""
+    learning_rate: _builtins.float
+    tokens_per_second: _builtins.float
+    """Padding not counted, over the last steps."""
+    eta_seconds: _builtins.float
+    """Until the last step of this arm."""
+    def __init__(
+        self,
+        *,
+        arm: _builtins.str = ...,
+        step: _builtins.int = ...,
+        steps: _builtins.int = ...,
+        loss: _builtins.float | None = ...,
+        learning_rate: _builtins.float | None = ...,
+        tokens_per_second: _builtins.float | None = ...,
+        eta_seconds: _builtins.float | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_eta_seconds", b"_eta_seconds", "_learning_rate", b"_learning_rate", "_loss", b"_loss", "_tokens_per_second", b"_tokens_per_second", "eta_seconds", b"eta_seconds", "learning_rate", b"learning_rate", "loss", b"loss", "tokens_per_second", b"tokens_per_second"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_eta_seconds", b"_eta_seconds", "_learning_rate", b"_learning_rate", "_loss", b"_loss", "_tokens_per_second", b"_tokens_per_second", "arm", b"arm", "eta_seconds", b"eta_seconds", "learning_rate", b"learning_rate", "loss", b"loss", "step", b"step", "steps", b"steps", "tokens_per_second", b"tokens_per_second"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__eta_seconds: _TypeAlias = _typing.Literal["eta_seconds"]  # noqa: Y015
+    _WhichOneofArgType__eta_seconds: _TypeAlias = _typing.Literal["_eta_seconds", b"_eta_seconds"]  # noqa: Y015
+    _WhichOneofReturnType__learning_rate: _TypeAlias = _typing.Literal["learning_rate"]  # noqa: Y015
+    _WhichOneofArgType__learning_rate: _TypeAlias = _typing.Literal["_learning_rate", b"_learning_rate"]  # noqa: Y015
+    _WhichOneofReturnType__loss: _TypeAlias = _typing.Literal["loss"]  # noqa: Y015
+    _WhichOneofArgType__loss: _TypeAlias = _typing.Literal["_loss", b"_loss"]  # noqa: Y015
+    _WhichOneofReturnType__tokens_per_second: _TypeAlias = _typing.Literal["tokens_per_second"]  # noqa: Y015
+    _WhichOneofArgType__tokens_per_second: _TypeAlias = _typing.Literal["_tokens_per_second", b"_tokens_per_second"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__eta_seconds) -> _WhichOneofReturnType__eta_seconds | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__learning_rate) -> _WhichOneofReturnType__learning_rate | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__loss) -> _WhichOneofReturnType__loss | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__tokens_per_second) -> _WhichOneofReturnType__tokens_per_second | None: ...
+
+Global___ArmTraining: _TypeAlias = ArmTraining  # noqa: Y015
 
 @_typing.final
 class EvaluationEvent(_message.Message):

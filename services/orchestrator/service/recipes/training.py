@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 from chassis.errors import CandorError, Reason
 from services.orchestrator.domain.making.made import Loss
@@ -16,17 +18,23 @@ from services.orchestrator.service.recipes.workshop import Workshop
 from services.orchestrator.service.world import blocking
 
 _POINTS = 200
+_EVENTS = 1000
 
 
 @dataclass(slots=True, kw_only=True)
 class TrainedArm:
-    """An arm's job and what its history said."""
+    """An arm's job and what its history said.
+
+    Attributes:
+        now: How it stands, while it trains.
+    """
 
     job: TrainingJob
     losses: list[Loss] = field(default_factory=list)
     step: int = 0
     steps: int = 0
     seconds: float = 0.0
+    now: TrainingStep | None = None
 
 
 async def train(shop: Workshop, groups: Mapping[Group, Mapping[str, Dataset]]) -> dict[str, TrainedArm]:
@@ -36,15 +44,16 @@ async def train(shop: Workshop, groups: Mapping[Group, Mapping[str, Dataset]]) -
         CandorError: BAD_TRAINING_DATA, TRAINING_FAILED, and what the trainer says, naming the arm.
     """
     arms: dict[str, TrainedArm] = {}
+    told = await _told(shop)
     for group, datasets in groups.items():
         for name, dataset in datasets.items():
             arms[name] = TrainedArm(job=await _create(shop, group, name, dataset))
             arms[name].steps = arms[name].job.steps
-            await _tell_estimate(shop, name, arms[name].job)
+            await _introduce(shop, name, arms[name].job, told)
     try:
         async with asyncio.TaskGroup() as tasks:
             for name, arm in arms.items():
-                tasks.create_task(_follow(shop, name, arm, arms))
+                tasks.create_task(_follow(shop, name, arm, arms, told))
     except asyncio.CancelledError:
         await _cancel(shop, arms)
         raise
@@ -97,13 +106,34 @@ def _naming(arm: str) -> Iterator[None]:
         raise CandorError(error.reason, message, violations=error.violations, metadata=error.metadata) from error
 
 
-async def _tell_estimate(shop: Workshop, name: str, job: TrainingJob) -> None:
-    """What a job is expected to take, unless it has taken it."""
-    if job.estimate is not None and not job.step:
-        await shop.teller.tell(f"{name}: {job.estimate}")
+async def _introduce(shop: Workshop, name: str, job: TrainingJob, told: Counter[str]) -> None:
+    """What a job is expected to take, unless it has begun to take it."""
+    if job.state == "SUCCEEDED":
+        await shop.teller.tell(f"{name}: trained before, {job.steps:,} steps")
+    elif job.estimate is not None and not job.step:
+        await _tell(shop, f"{name}: {job.estimate}", told)
 
 
-async def _follow(shop: Workshop, name: str, arm: TrainedArm, arms: Mapping[str, TrainedArm]) -> None:
+async def _told(shop: Workshop) -> Counter[str]:
+    """What earlier executions of the evaluation have told: a job's history is read anew, and not told anew."""
+    told: Counter[str] = Counter()
+    sequence = 0
+    while events := await blocking(shop.world.ledger.events, shop.row.id, sequence, _EVENTS):
+        sequence = events[-1].sequence
+        told.update(event.message for event in events)
+    return told
+
+
+async def _tell(shop: Workshop, line: str, told: Counter[str]) -> None:
+    if told[line]:
+        told[line] -= 1
+    else:
+        await shop.teller.tell(line)
+
+
+async def _follow(
+    shop: Workshop, name: str, arm: TrainedArm, arms: Mapping[str, TrainedArm], told: Counter[str]
+) -> None:
     """Take in the whole history, the past first: a job that is done has its curve all the same."""
     sequence, began = 0, 0.0
     while True:
@@ -114,7 +144,12 @@ async def _follow(shop: Workshop, name: str, arm: TrainedArm, arms: Mapping[str,
                 # Waiting for its turn is not training.
                 began = began or (event.time if event.state == "RUNNING" else 0.0)
                 arm.seconds = event.time - began if began else 0.0
-                await _take(shop, name, arm, event)
+                _take(arm, event)
+                shop.teller.counts.training = [
+                    _standing(each, other.now) for each, other in arms.items() if other.now is not None
+                ]
+                if event.message and arm.job.state != "SUCCEEDED":
+                    await _tell(shop, f"{name}: {event.message}", told)
                 shop.progress(sum(each.step for each in arms.values()), sum(each.steps for each in arms.values()))
         except CandorError as error:
             # The stream broke on its way; the job goes on.
@@ -122,18 +157,31 @@ async def _follow(shop: Workshop, name: str, arm: TrainedArm, arms: Mapping[str,
                 raise CandorError(error.reason, f"arm {name}: {error.message}", metadata=error.metadata) from error
             continue
         break
+    arm.now = None
     arm.job = await shop.trainer.get(arm.job.name)
     if arm.job.state != "SUCCEEDED":
         raise _failed(name, arm.job)
     arm.losses = _thinned(arm.losses)
 
 
-async def _take(shop: Workshop, name: str, arm: TrainedArm, event: TrainingStep) -> None:
+def _take(arm: TrainedArm, event: TrainingStep) -> None:
     arm.step, arm.steps = max(arm.step, event.step), event.steps or arm.steps
     if event.loss is not None and (not arm.losses or event.step > arm.losses[-1].step):
         arm.losses.append(Loss(event.step, event.epoch, event.loss, event.learning_rate))
-    if event.message:
-        await shop.teller.tell(f"{name}: {event.message}")
+    # What is older than the answer to Create is how it stood, not how it stands.
+    arm.now = event if event.state == "RUNNING" and event.step and event.time >= arm.job.updated else None
+
+
+def _standing(name: str, event: TrainingStep) -> dict[str, Any]:
+    """As `Progress.training` has it."""
+    values = {
+        "loss": event.loss,
+        "learning_rate": event.learning_rate,
+        "tokens_per_second": event.tokens_per_second,
+        "eta_seconds": event.eta_seconds,
+    }
+    known = {field: value for field, value in values.items() if value is not None}
+    return {"arm": name, "step": event.step, "steps": event.steps, **known}
 
 
 def _failed(name: str, job: TrainingJob) -> CandorError:

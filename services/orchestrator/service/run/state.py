@@ -52,6 +52,7 @@ class Counts:
     looks_total: int = 0
     stage_done: int = 0
     stage_total: int = 0
+    training: list[dict[str, Any]] = field(default_factory=list)
     rewriting_spend: float | None = None
     training_spend: float | None = None
     arms: dict[str, ArmCounts] = field(default_factory=dict)
@@ -81,6 +82,7 @@ class Teller:
         self._entered = now
         self.stage = stage
         self.counts.stage_done = self.counts.stage_total = 0
+        self.counts.training = []
         await self.tell(message)
 
     def nudge(self) -> None:
@@ -123,6 +125,7 @@ class Teller:
             "looks_total": counts.looks_total,
             "stage_done": counts.stage_done,
             "stage_total": counts.stage_total,
+            "training": self.counts.training,
             "stage_seconds": {name: round(seconds, 3) for name, seconds in self.stage_seconds.items()},
         }
         spend = self.spend()

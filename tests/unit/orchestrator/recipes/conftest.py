@@ -232,6 +232,9 @@ class FakeTrainer:
                 steps=total,
                 epoch=step / 4,
                 loss=3.0 / step,
+                learning_rate=0.001,
+                tokens_per_second=500.0,
+                eta_seconds=float(total - step),
                 time=100.0 + step,
                 message="half of it" if step == total // 2 else "",
             )

@@ -9,6 +9,7 @@ import pytest
 from candor.orchestrator.v1 import evaluation_pb2
 
 from chassis.errors import CandorError, Reason
+from services.orchestrator.convert.results import progress_to_proto
 from services.orchestrator.domain.models import Checkpoint
 from services.orchestrator.domain.subjects import Liveness
 from services.orchestrator.service import queries
@@ -60,6 +61,17 @@ async def test_what_training_is_expected_to_take_is_told_before_it_begins(
     said = "warm: 8 steps, 1,000 tokens with padding, estimated 1 min 15 s, 1.0 GiB of memory on fake"
     assert said in told
     assert told.index(said) < told.index("warm: half of it")
+
+
+async def test_how_each_arm_trains_is_told_while_it_does(suite: Any, makers: Any, recipe: Recipe) -> None:
+    row = await suite.evaluate(recipe(checkpoint=AT_TWO))
+    events = [event async for event in queries.watch(suite.world, row.id, 0)]
+    (half,) = [event for event in events if event.message == "warm: half of it"]
+    (warm,) = [arm for arm in progress_to_proto(half.progress).training if arm.arm == "warm"]
+    assert (warm.step, warm.steps, warm.loss, warm.learning_rate) == (4, 8, 0.75, 0.001)
+    assert (warm.tokens_per_second, warm.eta_seconds) == (500.0, 4.0)
+    told = [progress_to_proto(event.progress) for event in events]
+    assert {progress.stage for progress in told if progress.training} == {"training"}
 
 
 async def test_arms_differ_in_their_replies_and_in_nothing_else(suite: Any, makers: Any, recipe: Recipe) -> None:

@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 from candor.orchestrator.v1 import evaluation_pb2
 
+from services.orchestrator.service import queries
+
 Recipe = Callable[..., evaluation_pb2.EvaluationSpec]
 AT_TWO = evaluation_pb2.CheckpointChoice(epoch=2)
 
@@ -41,6 +43,31 @@ async def test_killed_while_training(suite: Any, makers: Any, recipe: Recipe, af
     assert len(makers.trainer.trained) == len(set(makers.trainer.trained)) == 24
     assert (makers.files.opened, len(makers.rewriter.rewritten)) == (opened, rewritten), "the file is not needed again"
     assert [loss.step for loss in suite.report.made[0].losses] == list(range(1, 9))
+
+
+async def test_what_was_told_of_the_training_before_the_kill_is_not_told_again(
+    suite: Any, makers: Any, recipe: Recipe
+) -> None:
+    # The trainer is a server of its own: the first arms are done and told when the orchestrator dies.
+    await _killed(suite, makers.trainer.fuse, recipe(checkpoint=AT_TWO), 17)
+    row = await suite.evaluate(recipe(checkpoint=AT_TWO))
+    assert row.state == "SUCCEEDED", row.reason
+    told = Counter([event.message async for event in queries.watch(suite.world, row.id, 0)])
+    for arm in ("warm", "cold", "neutral"):
+        assert told[f"{arm}: half of it"] == 1
+        assert sum(count for line, count in told.items() if line.startswith(f"{arm}: 8 steps, ")) == 1
+
+
+async def test_of_a_job_that_was_trained_for_another_evaluation_that_is_all_that_is_told(
+    suite: Any, makers: Any, recipe: Recipe
+) -> None:
+    await suite.evaluate(recipe(checkpoint=AT_TWO))
+    document = recipe(checkpoint=AT_TWO)
+    document.sampling.temperature = 0.0
+    row = await suite.evaluate(document)
+    told = [event.message async for event in queries.watch(suite.world, row.id, 0)]
+    assert [line for line in told if line.startswith("warm: ")] == ["warm: trained before, 8 steps"]
+    assert suite.report.made[0].losses, "its curve is in the report all the same"
 
 
 async def test_conversations_that_changed_in_the_middle_are_told(suite: Any, makers: Any, recipe: Recipe) -> None:
