@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 import grpc
 from candor.trainer.v1 import trainer_pb2, trainer_pb2_grpc
 
 from chassis.egress import Guard
 from chassis.metrics import Metrics
 from chassis.serving import Service
+from services.trainer.backends.owning import owning
 from services.trainer.backends.process.executor import ProcessExecutor
 from services.trainer.backends.provider.executor import ProviderExecutor
 from services.trainer.backends.sources_files import FileSources
@@ -20,7 +23,13 @@ NAME = trainer_pb2.DESCRIPTOR.services_by_name["TrainerService"].full_name
 
 
 def build(settings: TrainerSettings) -> Service:
-    """Wire the service. Loads no model and no heavy package."""
+    """Wire the service, which holds its artifact root until it is closed. Loads no model and no heavy package.
+
+    Raises:
+        CandorError: ARTIFACTS_LOCKED, INVALID_REQUEST: the root is another trainer's, or cannot be written.
+    """
+    root = ExitStack()
+    root.enter_context(owning(settings.artifacts.absolute()))
     metrics = Metrics("trainer")
     roots = (settings.artifacts.absolute(), *settings.egress.artifact_roots)
     guard = Guard(settings.egress.model_copy(update={"artifact_roots": roots}))
@@ -45,7 +54,8 @@ def build(settings: TrainerSettings) -> Service:
         trainer_pb2_grpc.add_TrainerServiceServicer_to_server(TrainerServicer(service), server)
 
     async def close() -> None:
-        await service.close()
-        await provider.close()
+        with root:
+            await service.close()
+            await provider.close()
 
     return Service(names=[NAME], register=register, metrics=metrics, ready=service.ready, close=close)

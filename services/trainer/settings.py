@@ -21,7 +21,7 @@ class TrainerSettings(ServerSettings):
     )
     artifacts: Path = Field(
         default=Path(".candor/artifacts"),
-        description="root that is shared with the other services; jobs lie in training",
+        description="root that is shared with the other services; jobs lie in training, which one trainer at a time may hold",
     )
     max_running: int = Field(default=1, ge=1, description="jobs that train here at once; the others wait")
     max_at_providers: int = Field(

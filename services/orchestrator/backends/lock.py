@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
 from chassis.errors import CandorError, Reason
+from chassis.lock import exclusive
 from chassis.storage import storage_error
 
 _NAME = "lock"
@@ -25,21 +24,13 @@ def locked(folder: Path) -> Iterator[None]:
         CandorError: LEDGER_LOCKED naming the process that holds it; LEDGER_FULL, STORAGE_UNUSABLE when the folder
             cannot be written.
     """
-    path = folder / _NAME
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        file = path.open("a+")
-    except OSError as error:
-        raise storage_error(error, f"{folder} cannot be used", full=Reason.LEDGER_FULL) from error
-    with file:
+
+    def busy(who: str) -> str:
+        return f"{folder} is in use by another command ({who}); wait for it, or take another --state"
+
+    with contextlib.ExitStack() as stack:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            stack.enter_context(exclusive(folder / _NAME, busy, Reason.LEDGER_LOCKED))
         except OSError as error:
-            file.seek(0)
-            holder = file.read(32).strip() or "unknown"
-            message = f"{folder} is in use by another command (process {holder}); wait for it, or take another --state"
-            raise CandorError(Reason.LEDGER_LOCKED, message, metadata={"pid": holder}) from error
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
+            raise storage_error(error, f"{folder} cannot be used", full=Reason.LEDGER_FULL) from error
         yield

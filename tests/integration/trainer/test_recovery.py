@@ -19,6 +19,8 @@ import pytest_asyncio
 from candor.trainer.v1 import trainer_pb2 as pb
 from candor.trainer.v1 import trainer_pb2_grpc
 
+from chassis.errors import CandorError, ExitCode, Reason
+
 Spec = Callable[..., pb.TrainingSpec]
 
 
@@ -74,30 +76,39 @@ async def test_a_killed_training_process_is_told_and_the_job_goes_on_to_the_same
     assert far_apart(finished.checkpoints[0], unbroken.checkpoints[-1]) > 1e-3
 
 
+def start(artifacts: Path) -> subprocess.Popen[str]:
+    """A trainer as a process of its own."""
+    settings = {
+        "CANDOR_TRAINER_ARTIFACTS": str(artifacts),
+        "CANDOR_TRAINER_EGRESS__ANY_PATH": "true",
+        "CANDOR_TRAINER_TORCH_THREADS": "1",
+        "CANDOR_TRAINER_STATE_SECONDS": "0",
+        "CANDOR_TRAINER_ESTIMATE_TIME": "false",
+        "PYTHONPATH": os.pathsep.join(part for part in sys.path if part),
+    }
+    command = [sys.executable, "-m", "services.trainer"]
+    return subprocess.Popen(
+        command, env={**os.environ, **settings}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+async def port_of(server: subprocess.Popen[str]) -> int:
+    """The port that it says it serves on."""
+    assert server.stdout is not None
+    while (found := re.search(r"port=\D*(\d+)", line := await asyncio.to_thread(server.stdout.readline))) is None:
+        assert line, "the server ended"
+    return int(found.group(1))
+
+
+async def connected(server: subprocess.Popen[str]) -> AsyncIterator[Any]:
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{await port_of(server)}") as channel:
+        yield trainer_pb2_grpc.TrainerServiceStub(channel)
+
+
 async def test_a_killed_server_takes_its_job_up_when_it_starts_again(
     make_spec: Spec, watch: Any, unbroken: pb.TrainingJob, tmp_path: Path
 ) -> None:
-    def start() -> subprocess.Popen[str]:
-        settings = {
-            "CANDOR_TRAINER_ARTIFACTS": str(tmp_path),
-            "CANDOR_TRAINER_EGRESS__ANY_PATH": "true",
-            "CANDOR_TRAINER_TORCH_THREADS": "1",
-            "CANDOR_TRAINER_STATE_SECONDS": "0",
-            "PYTHONPATH": os.pathsep.join(part for part in sys.path if part),
-        }
-        command = [sys.executable, "-m", "services.trainer"]
-        return subprocess.Popen(
-            command, env={**os.environ, **settings}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-
-    async def connected(server: subprocess.Popen[str]) -> AsyncIterator[Any]:
-        assert server.stdout is not None
-        while (found := re.search(r"port=\D*(\d+)", line := await asyncio.to_thread(server.stdout.readline))) is None:
-            assert line, "the server ended"
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{found.group(1)}") as channel:
-            yield trainer_pb2_grpc.TrainerServiceStub(channel)
-
-    server = start()
+    server = start(tmp_path)
     try:
         async for stub in connected(server):
             job = await stub.CreateTrainingJob(pb.CreateTrainingJobRequest(spec=make_spec()))
@@ -110,7 +121,7 @@ async def test_a_killed_server_takes_its_job_up_when_it_starts_again(
     record = tmp_path / "training" / job.name.removeprefix("trainingJobs/") / "job.json"
     record.write_text(json.dumps({**json.loads(record.read_text()), "checkpoints": []}))
 
-    server = start()
+    server = start(tmp_path)
     try:
         async for stub in connected(server):
             events = await watch(stub, job.name)
@@ -123,3 +134,43 @@ async def test_a_killed_server_takes_its_job_up_when_it_starts_again(
     assert finished.state == "SUCCEEDED"
     assert [saved.step for saved in finished.checkpoints] == [saved.step for saved in unbroken.checkpoints]
     assert far_apart(finished.checkpoints[-1], unbroken.checkpoints[-1]) < 1e-6
+
+
+async def test_a_second_server_on_one_root_is_told_who_holds_it_until_that_one_is_killed(tmp_path: Path) -> None:
+    first = start(tmp_path)
+    try:
+        await port_of(first)
+        second = start(tmp_path)
+        said, _ = await asyncio.to_thread(second.communicate, timeout=60)
+        assert second.returncode == ExitCode.TEMPORARY
+        assert "CANDOR_TRAINER_ARTIFACTS" in said
+        assert f"process {first.pid}" in said
+        assert str(tmp_path) in said
+        assert "Traceback" not in said
+    finally:
+        first.kill()
+        first.communicate()
+    third = start(tmp_path)
+    try:
+        assert await port_of(third)
+    finally:
+        third.terminate()
+        third.communicate()
+    assert third.returncode == ExitCode.PASS
+
+
+async def test_a_root_is_free_again_once_its_server_has_stopped(serve: Any, tmp_path: Path) -> None:
+    async with serve(tmp_path):
+        with pytest.raises(CandorError, match=f"process {os.getpid()}") as caught:
+            async with serve(tmp_path):
+                pass
+        assert caught.value.reason is Reason.ARTIFACTS_LOCKED
+    async with serve(tmp_path):
+        pass
+
+
+async def test_a_root_that_cannot_be_made_is_said(serve: Any, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(CandorError, match=r"CANDOR_TRAINER_ARTIFACTS: .* cannot be used"):
+        async with serve(tmp_path / "file" / "artifacts"):
+            pass

@@ -4,7 +4,7 @@ isort:skip_file
 Fine-tunes causal language models with LoRA on conversations.
 
 Resource: TrainingJob, named `trainingJobs/{job}`. Its truth is its folder under the artifact root: a restarted server
-takes up every unfinished job from its last checkpoint. One replica.
+takes up every unfinished job from its last checkpoint. One replica for each root, which it locks.
 """
 
 from candor.common.v1 import model_pb2 as _model_pb2
