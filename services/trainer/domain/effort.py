@@ -16,8 +16,8 @@ from services.trainer.domain.spec import Lora, Training
 
 # Layers of the deepest slice of the model that is timed.
 _DEEPEST = 4
-# Operations of one timed step: seconds on two processor cores, a tenth of one on a GPU.
-_MOST_FLOPS = {False: 1e11, True: 2e13}
+# Operations of one timed step: a second on two processor cores, a tenth of one on a GPU.
+_MOST_FLOPS = {False: 3e10, True: 2e13}
 _SHORTEST = 8
 
 
