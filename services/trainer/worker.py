@@ -9,7 +9,12 @@ import sys
 from pathlib import Path
 
 from chassis.errors import CandorError, Reason
+from services.trainer.domain.memory import ADVICE
 
+# Of torch's allocators.
+_NO_MEMORY = ("can't allocate memory", "not enough memory", "out of memory")
+# Of safetensors, and of the file that torch writes its files in, which says no more.
+_NO_ROOM = ("No space left", "Disk quota exceeded", "File too large", "inline_container.cc")
 # Below this a write that failed without saying why failed for lack of space.
 _NO_SPACE = 2 * 2**20
 
@@ -43,21 +48,26 @@ def main(folder: Path) -> int:
     return 0
 
 
-def _known(error: Exception, folder: Path) -> CandorError | None:
+def _known(error: BaseException, folder: Path) -> CandorError | None:
     """Lack of memory and of disk space, which libraries name in many ways."""
     text = str(error)
-    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or "not enough memory" in text:
+    number = error.errno if isinstance(error, OSError) else None
+    if (
+        isinstance(error, MemoryError)
+        or type(error).__name__ == "OutOfMemoryError"
+        or number == errno.ENOMEM
+        or any(words in text for words in _NO_MEMORY)
+    ):
         return CandorError(
-            Reason.OUT_OF_MEMORY,
-            "out of memory while training; lower training.device_batch_size or training.max_length, or turn "
-            "training.gradient_checkpointing on. The job goes on from its last state.",
+            Reason.OUT_OF_MEMORY, f"out of memory while training; {ADVICE}. The job goes on from its last state."
         )
-    full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-    if full or "No space left" in text or shutil.disk_usage(folder).free < _NO_SPACE:
-        return CandorError(
-            Reason.DISK_FULL,
-            f"no space left in {folder.parent}; make room, then create the job again: it goes on from its last state",
+    full = number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG) or any(words in text for words in _NO_ROOM)
+    if full or shutil.disk_usage(folder).free < _NO_SPACE:
+        message = (
+            f"no space left in {folder.parent}, or a quota or a limit on file sizes is reached; make room, then create the "
+            "job again: it goes on from its last state"
         )
+        return CandorError(Reason.DISK_FULL, message)
     return None
 
 

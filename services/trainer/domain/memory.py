@@ -8,6 +8,8 @@ from typing import Any
 
 from services.trainer.domain.spec import TrainingSpec
 
+# What helps where memory is short.
+ADVICE = "lower training.device_batch_size or training.max_length, or turn training.gradient_checkpointing on"
 # Of libraries, kernels and fragmentation.
 _FIXED = 600 * 2**20
 # Activations kept for each layer and token, in widths: attention and feed-forward inputs, norms, LoRA branches with dropout.

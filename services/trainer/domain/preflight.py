@@ -9,6 +9,7 @@ from typing import Any
 from chassis.text import gibibytes
 from services.trainer.domain.conversations import bad
 from services.trainer.domain.labels import Example
+from services.trainer.domain.memory import ADVICE
 from services.trainer.domain.schedule import plan
 from services.trainer.domain.spec import TrainingSpec
 
@@ -126,8 +127,7 @@ def _warnings(
         )
     if room.free_bytes and room.needed_bytes > room.free_bytes:
         found.append(
-            f"may run out of memory: about {gibibytes(room.needed_bytes)} needed, {gibibytes(room.free_bytes)} free; lower "
-            "device_batch_size or max_length, or turn gradient_checkpointing on"
+            f"may run out of memory: about {gibibytes(room.needed_bytes)} needed, {gibibytes(room.free_bytes)} free; {ADVICE}"
         )
     return found
 

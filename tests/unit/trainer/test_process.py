@@ -13,9 +13,10 @@ import pytest
 
 from chassis.errors import CandorError, Reason
 from services.trainer import worker
+from services.trainer.backends.process import adapters
 from services.trainer.backends.process.adapters import publish
 from services.trainer.backends.process.executor import ProcessExecutor
-from services.trainer.backends.process.keeping import Keeper, newest_state
+from services.trainer.backends.process.keeping import Keeper, Made, newest_state
 from services.trainer.backends.process.order import Order
 from services.trainer.domain.job import Job
 from services.trainer.domain.schedule import plan
@@ -133,13 +134,41 @@ def test_a_checkpoint_that_a_crash_left_out_is_made_good_on_resuming(
     assert (tmp_path / "checkpoint-2" / "adapter_model.safetensors").is_file()
 
 
+def test_a_record_that_a_full_disk_cut_off_costs_no_other(tmp_path: Path) -> None:
+    (tmp_path / "checkpoint-20").mkdir()
+    (tmp_path / "made.jsonl").write_text('{"step": 10, "pa')
+    made = Made(tmp_path)
+    record = {"step": 20, "path": str(tmp_path / "checkpoint-20")}
+    made.add(record)
+    assert made.read() == [record]
+
+
+def test_a_state_that_has_no_room_after_all_does_not_count(
+    keeper: Keeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """File systems that give out room late say so only when what was written is to be on disk."""
+
+    def full(handle: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    (tmp_path / "checkpoint-3").mkdir()
+    monkeypatch.setattr(adapters.os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        keeper.saved(tmp_path, 3, None)
+    assert newest_state(tmp_path) is None
+
+
 @pytest.mark.parametrize(
     ("error", "reason"),
     [
         (MemoryError(), Reason.OUT_OF_MEMORY),
         (type("OutOfMemoryError", (RuntimeError,), {})("CUDA out of memory"), Reason.OUT_OF_MEMORY),
         (RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate"), Reason.OUT_OF_MEMORY),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate"), Reason.OUT_OF_MEMORY),
+        (OSError(errno.ENOMEM, "Cannot allocate memory"), Reason.OUT_OF_MEMORY),
         (OSError(errno.ENOSPC, "No space left on device"), Reason.DISK_FULL),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), Reason.DISK_FULL),
+        (RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos 576 vs 534"), Reason.DISK_FULL),
         (RuntimeError("I/O error: No space left on device (os error 28)"), Reason.DISK_FULL),
     ],
 )
@@ -185,7 +214,7 @@ async def test_the_log_of_a_process_that_died_is_told_without_its_traceback(tmp_
 
 
 async def test_a_process_that_the_system_killed_is_told_as_such(tmp_path: Path, spec_of: Spec) -> None:
-    with pytest.raises(CandorError, match=r"signal 9 .*memory"):
+    with pytest.raises(CandorError, match=r"signal 9 .*memory.*lower training.device_batch_size"):
         await run("import os; os.kill(os.getpid(), 9)", tmp_path, spec_of())
 
 

@@ -47,8 +47,7 @@ def whole(place: Path, fill: Callable[[Path], None]) -> None:
     shutil.rmtree(temporary, ignore_errors=True)
     try:
         fill(temporary)
-        for file in (*temporary.iterdir(), temporary):
-            _sync(file)
+        sync(temporary)
         temporary.rename(place)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -62,6 +61,12 @@ def digest(place: Path) -> str:
     whole = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
     whole.update((place / WEIGHTS).read_bytes())
     return "sha256:" + whole.hexdigest()
+
+
+def sync(place: Path) -> None:
+    """Have a folder and its files on disk. Raises OSError where what was written has no room after all."""
+    for file in (*place.iterdir(), place):
+        _sync(file)
 
 
 def _sync(path: Path) -> None:

@@ -21,6 +21,7 @@ from services.trainer.backends.process.tokens import tokenize
 from services.trainer.backends.store_files import disk_errors
 from services.trainer.domain.effort import Effort, Layout, effort
 from services.trainer.domain.job import Job, Progress, Saved
+from services.trainer.domain.memory import ADVICE
 from services.trainer.domain.preflight import Preflight, judge
 from services.trainer.domain.schedule import plan
 from services.trainer.domain.spec import TrainingSpec
@@ -170,7 +171,7 @@ def _died(code: int, log: Path) -> CandorError:
     told = [line.strip()[:300] for line in lines if line.strip() and not line.startswith((" ", "Traceback"))]
     how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
     if code == -signal.SIGKILL:
-        how += " (the system does that when memory runs out)"
+        how += f" (the system does that when memory runs out: then {ADVICE})"
     message = (
         f"the training process {how}; create the job again to go on from its last state. Its log, {log}, ends with: "
     )

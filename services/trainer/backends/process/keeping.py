@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shutil
 import time
 from collections import deque
@@ -13,7 +14,7 @@ from statistics import fmean
 from typing import Any
 
 from chassis.errors import CandorError, Reason
-from services.trainer.backends.process.adapters import publish
+from services.trainer.backends.process.adapters import publish, sync
 from services.trainer.backends.process.channel import Channel
 from services.trainer.backends.process.order import Order
 from services.trainer.domain.schedule import Plan
@@ -42,9 +43,14 @@ class Made:
         self._file = folder / _MADE
 
     def add(self, record: dict[str, Any]) -> None:
-        """One more."""
-        with self._file.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        """One more, on a line of its own even after one that a full disk cut off."""
+        with self._file.open("ab+") as file:
+            if size := file.seek(0, os.SEEK_END):
+                file.seek(size - 1)
+                torn = file.read(1) != b"\n"
+            else:
+                torn = False
+            file.write(b"\n" * torn + json.dumps(record).encode() + b"\n")
 
     def read(self) -> list[dict[str, Any]]:
         """All whose folder is there; the last of each step, and no line that a crash cut off."""
@@ -129,8 +135,10 @@ class Keeper:
         )
 
     def saved(self, states: Path, step: int, model: Any) -> None:
-        """A state was written: only now does it count."""
-        (states / f"checkpoint-{step}" / _COMPLETE).touch()
+        """A state was written: only once it is on disk does it count."""
+        place = states / f"checkpoint-{step}"
+        sync(place)
+        (place / _COMPLETE).touch()
         self._saved_at = time.monotonic()
         if step in self._shape.checkpoints:
             self.publish(step, model)
