@@ -46,24 +46,28 @@ def _making(making: orchestrator_pb2.MakingPlan) -> list[str]:
     arms = ", ".join(map(plain, making.arms))
     known = f", {making.rewrites_known:,} are there already" if making.rewrites_known else ""
     where = " at the provider" if making.provider_tokens else ""
-    tokens = f", about {making.training_tokens:,} tokens without padding" if making.training_tokens else ""
+    tokens = (
+        f", about {making.training_tokens:,} tokens without padding; how long they take is "
+        "measured on the device that trains, before it does"
+        if making.training_tokens
+        else ""
+    )
     by = f"{making.rewriting_calls:,} calls to a model" if making.rewriting_calls else "by the embedded rules"
     lines = [
         (
             f"{arms} are made from {plain(making.base)}: at most {making.conversations:,} conversations with "
             f"{making.replies:,} replies for each style, rewritten {by}{known}"
         ),
-        (
-            f"  then {making.training_steps:,} training steps for each arm{where}{tokens}, and "
-            f"{making.validation_replies:,} replies to {making.validation_prompts:,} prompts to choose the checkpoint by"
-        ),
+        (f"  then {making.training_steps:,} training steps for each arm{where}{tokens}"),
     ]
+    if making.validation_prompts:
+        lines.append(
+            f"  then {making.validation_replies:,} replies to {making.validation_prompts:,} prompts to choose the checkpoint by"
+        )
     if making.prompt_tokens or making.completion_tokens:
         lines.append(
             f"  tokens of the rewrites at most: {making.prompt_tokens:,} prompt, {making.completion_tokens:,} completion"
         )
-    if making.training_tokens:
-        lines.append("  how long a step takes is measured on the device that trains, before it does")
     if making.provider_tokens:
         lines.append(
             f"  tokens that the provider trains on at most: {making.provider_tokens:,}, of all epochs and arms"

@@ -46,12 +46,15 @@ class Lines:
         """See EventView."""
         progress, now = event.progress, time.monotonic()
         if _worth_saying(event):
-            self._console.print(plain(event.message), markup=False, highlight=False)
+            self._say(plain(event.message))
         if not progress.stage:
             return
         if progress.stage != self._stage or now - self._last >= _SECONDS_BETWEEN_LINES:
             self._stage, self._last = progress.stage, now
-            self._console.print(f"{progress.stage}: {_counts(progress)}", markup=False, highlight=False)
+            self._say(f"{progress.stage}: {_counts(progress)}")
+
+    def _say(self, line: str) -> None:
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
 class Bar:

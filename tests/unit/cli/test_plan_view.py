@@ -34,6 +34,7 @@ def test_what_an_endpoint_would_be_asked_and_what_it_costs() -> None:
     assert "warm, cold are made from original" in text
     assert "7,000 calls to a model, 334 are there already" in text
     assert "1,020 training steps for each arm, about 4,200,000 tokens" in text
+    assert "13,500 replies to 1,500 prompts to choose the checkpoint by" in text
     assert "12.50 for the rewrites, a part of the cost above" in text
     assert "original: refusal has 40 conversations" in text
 
@@ -43,6 +44,7 @@ def test_the_embedded_rules_call_nobody() -> None:
     assert "rewritten by the embedded rules" in text
     assert "calls to a model" not in text
     assert "cost at most: " not in text
+    assert "choose the checkpoint" not in text
 
 
 def test_what_a_provider_trains_on_and_what_it_takes_for_it() -> None:

@@ -22,7 +22,7 @@ def said() -> io.StringIO:
 
 
 def lines(said: io.StringIO, *events: orchestrator_pb2.EvaluationEvent, terminal: bool = False) -> list[str]:
-    console = Console(file=said, force_terminal=terminal, width=120, color_system=None, legacy_windows=False)
+    console = Console(file=said, force_terminal=terminal, width=80, color_system=None, legacy_windows=False)
     with view.event_view(console, quiet=False) as shown:
         for each in events:
             shown.show(each)

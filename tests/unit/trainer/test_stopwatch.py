@@ -62,11 +62,17 @@ async def test_nothing_is_timed_beside_a_job_that_trains(spec: TrainingSpec) -> 
     assert watch.runs == 0
 
 
-@pytest.mark.parametrize("script", ["raise SystemExit(3)", "pass"])
-async def test_steps_that_cannot_be_timed_refuse_no_job(spec: TrainingSpec, script: str) -> None:
-    found = await Scripted(script).estimate(spec, LAYOUT, EFFORT, "cpu", busy=False)
+@pytest.mark.parametrize(
+    ("script", "said"), [("raise ValueError('no such layer')", "no such layer"), ("pass", "nothing")]
+)
+async def test_steps_that_cannot_be_timed_refuse_no_job(spec: TrainingSpec, script: str, said: str) -> None:
+    watch = Scripted(script)
+    found = await watch.estimate(spec, LAYOUT, EFFORT, "cpu", busy=False)
     assert found.seconds is None
-    assert "could not be timed" in found.basis
+    assert await watch.estimate(spec, LAYOUT, EFFORT, "cpu", busy=False) == found
+    assert watch.runs == 1
+    assert found.basis.startswith("not estimated: a few steps could not be timed: ")
+    assert found.basis.endswith(said)
 
 
 async def test_a_model_that_does_not_say_its_layers_is_not_timed(spec: TrainingSpec) -> None:

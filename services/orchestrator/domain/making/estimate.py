@@ -39,8 +39,8 @@ class Estimate:
         return f"about {gibibytes(self.memory_bytes)} by arithmetic{free}"
 
     def __str__(self) -> str:
-        seconds = "" if self.seconds is None else f", estimated {duration(self.seconds)}"
-        return (
-            f"{self.steps:,} steps, {self.tokens:,} tokens with padding{seconds}, {gibibytes(self.memory_bytes)} of "
-            f"memory on {self.device}"
-        )
+        known = f"{self.steps:,} steps, {self.tokens:,} tokens with padding"
+        memory = f"{gibibytes(self.memory_bytes)} of memory on {self.device}"
+        if self.seconds is not None:
+            return f"{known}, estimated {duration(self.seconds)}, {memory}"
+        return f"{known}, {memory}" + (f"; time {self.basis}" if self.basis else "")

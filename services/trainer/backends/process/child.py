@@ -8,7 +8,11 @@ import signal
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import IO
+
+_TAIL_BYTES = 8192
+_TAIL_LINES = 4
 
 
 async def start(arguments: Sequence[str], log: IO[bytes]) -> asyncio.subprocess.Process:
@@ -36,3 +40,12 @@ async def reap(process: asyncio.subprocess.Process) -> None:
     if process.returncode is None:
         kill(process)
     await process.wait()
+
+
+def last_words(log: Path) -> str:
+    """What the end of a log says, without the frames of a traceback."""
+    with log.open("rb") as file:
+        file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
+        lines = file.read().decode("utf-8", "replace").splitlines()
+    told = [line.strip()[:300] for line in lines if line.strip() and not line.startswith((" ", "Traceback"))]
+    return " / ".join(told[-_TAIL_LINES:]) or "nothing"

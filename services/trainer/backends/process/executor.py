@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from chassis.errors import CandorError, Reason
-from services.trainer.backends.process.child import kill, reap, start
+from services.trainer.backends.process.child import kill, last_words, reap, start
 from services.trainer.backends.process.order import Order
 from services.trainer.backends.process.room import device_here, layout, room
 from services.trainer.backends.process.stopwatch import Stopwatch
@@ -29,8 +29,6 @@ from services.trainer.ports import Done, Kept, Merged, Report, Started, Stepped
 
 _NEEDED = ("torch", "transformers", "trl", "peft", "accelerate", "datasets")
 _LOG = "log.txt"
-_TAIL_BYTES = 8192
-_TAIL_LINES = 4
 
 
 class ProcessExecutor:
@@ -164,15 +162,10 @@ def _report(told: dict[str, Any]) -> Report:
 
 
 def _died(code: int, log: Path) -> CandorError:
-    """What the end of the log says, without the frames of a traceback."""
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
-        lines = file.read().decode("utf-8", "replace").splitlines()
-    told = [line.strip()[:300] for line in lines if line.strip() and not line.startswith((" ", "Traceback"))]
     how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
     if code == -signal.SIGKILL:
         how += f" (the system does that when memory runs out: then {ADVICE})"
     message = (
         f"the training process {how}; create the job again to go on from its last state. Its log, {log}, ends with: "
     )
-    return CandorError(Reason.TRAINING_FAILED, message + (" / ".join(told[-_TAIL_LINES:]) or "nothing"))
+    return CandorError(Reason.TRAINING_FAILED, message + last_words(log))

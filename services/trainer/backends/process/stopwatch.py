@@ -9,15 +9,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
-from chassis.logs import get_logger
-from services.trainer.backends.process.child import reap, start
+from services.trainer.backends.process.child import last_words, reap, start
 from services.trainer.backends.process.order import Order
 from services.trainer.backends.process.timing import Asked
 from services.trainer.domain.effort import Effort, Layout, seconds
 from services.trainer.domain.spec import TrainingSpec
 
 _MOST_SECONDS = 120.0
-_LOG_BYTES = 2000
 
 Timed = list[tuple[int, float]]
 
@@ -27,6 +25,10 @@ class Estimate(NamedTuple):
 
     seconds: float | None
     basis: str
+
+
+class _UntimedError(Exception):
+    """Why steps could not be timed."""
 
 
 class _Known(NamedTuple):
@@ -45,9 +47,8 @@ class Stopwatch:
     def __init__(self, device: str, threads: int) -> None:
         self._device = device
         self._threads = threads
-        self._known: dict[object, _Known] = {}
+        self._known: dict[object, _Known | str] = {}
         self._timing = asyncio.Lock()
-        self._log = get_logger("trainer")
 
     async def idle(self) -> None:
         """Wait until nothing is timed: a job that starts now would disturb it."""
@@ -72,15 +73,18 @@ class Stopwatch:
             if known is None:
                 if busy:
                     return Estimate(None, "not estimated: another job trains on the device")
-                timed = await self._time(spec, effort)
-                if timed is None:
-                    return Estimate(None, "not estimated: a few steps could not be timed; the trainer's log says why")
-                known = self._known[key] = _Known(effort, timed)
+                try:
+                    known = _Known(effort, await self._time(spec, effort))
+                except _UntimedError as error:
+                    known = f"not estimated: {error}"
+                self._known[key] = known  # a failure, too: the next arm of an experiment need not wait for it again
+        if isinstance(known, str):
+            return Estimate(None, known)
         rate = replace(effort, step=known.effort.step, step_tokens=known.effort.step_tokens)
         found = seconds(rate, known.timed, layout.shape.layers, spec.training.processes)
         return Estimate(found, _basis(known, layout, name))
 
-    async def _time(self, spec: TrainingSpec, effort: Effort) -> Timed | None:
+    async def _time(self, spec: TrainingSpec, effort: Effort) -> Timed:
         with tempfile.TemporaryDirectory(prefix="candor-timing-") as place:
             folder = Path(place)
             training = replace(spec.training, batch_size=len(effort.step), processes=1)
@@ -94,7 +98,7 @@ class Stopwatch:
     def _command(self, folder: Path) -> list[str]:
         return ["-m", "services.trainer.backends.process.timing", str(folder)]
 
-    async def _told(self, process: asyncio.subprocess.Process, log: Path) -> Timed | None:
+    async def _told(self, process: asyncio.subprocess.Process, log: Path) -> Timed:
         timed: Timed = []
         assert process.stdout is not None
         try:
@@ -103,15 +107,13 @@ class Stopwatch:
                     told = json.loads(line)
                     timed.append((told["depth"], told["seconds"]))
                 code = await process.wait()
-        except TimeoutError:
-            self._log.warning("timing a few steps took too long", seconds=_MOST_SECONDS)
-            return None
+        except TimeoutError as error:
+            raise _UntimedError(f"timing a few steps took over {_MOST_SECONDS:.0f} s") from error
         finally:
             await reap(process)
         if code or not timed:
-            said = (await asyncio.to_thread(log.read_bytes))[-_LOG_BYTES:].decode("utf-8", "replace")
-            self._log.warning("a few steps could not be timed", code=code, log=said)
-            return None
+            said = await asyncio.to_thread(last_words, log)
+            raise _UntimedError(f"a few steps could not be timed: {said}")
         return timed
 
 
