@@ -6,6 +6,7 @@ import errno
 import os
 import shutil
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 
 from chassis.errors import CandorError, Reason
@@ -25,12 +26,15 @@ def main(folder: Path) -> int:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     from safetensors import SafetensorError
 
-    from services.trainer.backends.process.channel import Channel, only_one
+    from services.trainer.backends.process.channel import Channel, die_with_the_launcher, only_one
     from services.trainer.backends.process.order import Order
 
-    channel = Channel()
+    rank = int(os.environ.get("RANK", "0"))  # set where a launcher started several of us
+    if "RANK" in os.environ:
+        die_with_the_launcher()
+    channel = Channel(speaks=rank == 0)
     try:
-        with only_one(folder):
+        with only_one(folder) if rank == 0 else nullcontext():
             order = Order.read(folder)
             from services.trainer.backends.process.training import train
 

@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from chassis.errors import CandorError, Reason
+from chassis.errors import Reason
 from chassis.lock import exclusive
 from chassis.storage import storage_error
 

@@ -91,6 +91,11 @@ def judge(
         message = f"the base model alone takes {gibibytes(room.weights_bytes)}, {room.device} has {gibibytes(room.free_bytes)} free"
         raise bad(f"{message}; train on a larger device")
     shape = plan(spec.training, len(kept))
+    if shape.batch % spec.training.processes:
+        raise bad(
+            f"a step of {shape.batch} conversations, which is all there are, does not divide among "
+            f"{spec.training.processes} processes; lower training.processes"
+        )
     return Preflight(
         conversations=count,
         trained_tokens={"assistant": trained, "user": 0, "system": 0},

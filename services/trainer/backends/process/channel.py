@@ -5,9 +5,12 @@ A server that dies closes the worker's input, too: the worker saves its state at
 
 from __future__ import annotations
 
+import ctypes
 import fcntl
 import json
 import os
+import signal
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,13 +19,19 @@ from typing import Any
 
 from chassis.errors import CandorError, Reason
 
+_PR_SET_PDEATHSIG = 1
 LOCK = "worker.pid"
 
 
 class Channel:
-    """Takes standard output for reports; whatever libraries print goes to the log instead."""
+    """Takes standard output for reports; whatever libraries print goes to the log instead.
 
-    def __init__(self) -> None:
+    Args:
+        speaks: Whether reports are sent. Of several processes the first one speaks; the others tell of failures only.
+    """
+
+    def __init__(self, *, speaks: bool = True) -> None:
+        self._speaks = speaks
         self._out = os.fdopen(os.dup(1), "w", encoding="utf-8")
         os.dup2(2, 1)
         self._stop = threading.Event()
@@ -40,11 +49,19 @@ class Channel:
 
     def tell(self, kind: str, **values: Any) -> None:
         """Send one report; without a server it goes nowhere."""
+        if not self._speaks and kind != "failed":
+            return
         try:
             self._out.write(json.dumps({"kind": kind, **values}) + "\n")
             self._out.flush()
         except (BrokenPipeError, ValueError):
             self._stop.set()
+
+
+def die_with_the_launcher() -> None:
+    """A process of several is in a session of its own, so that ending the launcher's group would leave it. Linux only."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 @contextmanager

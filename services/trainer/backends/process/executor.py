@@ -136,7 +136,9 @@ class ProcessExecutor:
         processes = spec.training.processes
         if processes == 1:
             return worker
-        launch = ["-m", "accelerate.commands.launch", "--num_processes", str(processes), *self._launch_arguments]
+        # Its word for several processes on one machine, with or without GPUs.
+        launch = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", str(processes)]
+        launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", *self._launch_arguments]
         return [*launch, *worker]
 
     async def _stop(self, process: asyncio.subprocess.Process, stop: asyncio.Event) -> None:

@@ -45,6 +45,12 @@ def train(order: Order, folder: Path, channel: Channel) -> bool:
     import torch
 
     gpu = prepare_torch(order)
+    processes = order.spec.training.processes
+    if gpu and torch.cuda.device_count() < processes:
+        message = (
+            f"training.processes is {processes}, but this machine has {torch.cuda.device_count()} GPUs, one for each"
+        )
+        raise CandorError(Reason.BACKEND_MISSING, message)
     course = _course(order)
     trainer = make_trainer(order, folder, course, _base(order, gpu=gpu), gpu=gpu)
 
@@ -61,7 +67,8 @@ def train(order: Order, folder: Path, channel: Channel) -> bool:
         peak,
     )
     states = Path(trainer.args.output_dir)
-    state = newest_state(states)
+    with trainer.accelerator.main_process_first():  # it removes broken ones
+        state = newest_state(states)
     step = int(state.name.rpartition("-")[2]) if state else 0
     versions = {name: version(name) for name in _PACKAGES}
     device = torch.cuda.get_device_name() if gpu else "cpu"
@@ -144,6 +151,8 @@ def make_trainer(order: Order, folder: Path, course: Course, model: Any, *, gpu:
         seed=training.seed,
         bf16=precision(order, gpu=gpu) == torch.bfloat16,
         use_cpu=not gpu,
+        ddp_backend=None if gpu or training.processes == 1 else "gloo",
+        ddp_find_unused_parameters=False,
         gradient_checkpointing=gpu if recompute is None else recompute,
         logging_steps=1,
         logging_nan_inf_filter=False,
@@ -199,6 +208,7 @@ def make_trainer(order: Order, folder: Path, course: Course, model: Any, *, gpu:
 
 def _callback(keeper: Keeper, states: Path, channel: Channel) -> Any:
     base: Any = importlib.import_module("transformers").TrainerCallback
+    together: Any = importlib.import_module("accelerate.utils")
 
     class Between(base):  # type: ignore[misc]  # untyped
         """Passes transformers' events on."""
@@ -208,14 +218,17 @@ def _callback(keeper: Keeper, states: Path, channel: Channel) -> Any:
                 keeper.begin(state.global_step, named["model"])
 
         def on_step_end(self, _args: Any, state: Any, control: Any, **_named: Any) -> None:
-            control.should_save = keeper.wants_state(state.global_step)
-            control.should_training_stop = control.should_training_stop or channel.stopping
+            # Clocks and pipes differ between processes: the first one decides for all.
+            wishes = [keeper.wants_state(state.global_step), channel.stopping]
+            control.should_save, stop = together.broadcast_object_list(wishes)
+            control.should_training_stop = control.should_training_stop or stop
 
         def on_log(self, _args: Any, state: Any, _control: Any, logs: Any = None, **_named: Any) -> None:
             if state.is_world_process_zero and logs and "loss" in logs:
                 keeper.stepped(state.global_step, float(logs["loss"]), float(logs["learning_rate"]))
 
         def on_save(self, _args: Any, state: Any, _control: Any, **named: Any) -> None:
+            together.wait_for_everyone()  # each writes its part of a state
             if state.is_world_process_zero:
                 keeper.saved(states, state.global_step, named["model"])
 
