@@ -18,6 +18,9 @@ class VllmSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     max_engines: int = Field(default=1, ge=1, description="engines at once, one for each base; a GPU holds one")
+    tensor_parallel_size: int = Field(
+        default=1, ge=1, description="GPUs that one engine shares a model among; part of the identity"
+    )
     adapters_at_once: int = Field(default=4, ge=1, description="adapters that one step of the engine may mix")
     max_lora_rank: Literal[8, 16, 32, 64, 128, 256] = Field(default=16, description="largest rank of an adapter")
     lora_target_modules: tuple[str, ...] = Field(

@@ -101,6 +101,8 @@ def _training(training: Training) -> pb.TrainingSettings:
         gradient_checkpointing=training.gradient_checkpointing,
         batching=training.batching,
         precision=training.precision,
+        weight_decay=training.weight_decay,
+        processes=training.processes,
     )
 
 

@@ -128,7 +128,7 @@ def _training(path: str, message: evaluation_pb2.TrainingRecipe, problems: list[
         return getattr(message, name) if message.HasField(name) else getattr(default, name)  # type: ignore[arg-type]
 
     names = ("lora_r", "lora_alpha", "lora_dropout", "learning_rate", "epochs", "batch_size", "device_batch_size")
-    more = ("max_length", "seed", "gradient_checkpointing", "warmup")
+    more = ("max_length", "seed", "gradient_checkpointing", "warmup", "weight_decay", "processes")
     given = {name: value(name) for name in (*names, *more)}
     epochs = message.epochs if message.HasField("epochs") else default.epochs
     return d.Training(

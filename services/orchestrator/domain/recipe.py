@@ -93,6 +93,8 @@ class Training:
     precision: str = ""
     schedule: str = "linear"
     warmup: float = 0.03
+    weight_decay: float = 0.0
+    processes: int = 1
 
     def steps(self, conversations: int) -> int:
         """Optimizer steps on so many conversations, as the trainer counts them: fractions of an epoch are steps, too."""

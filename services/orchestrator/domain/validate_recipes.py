@@ -180,6 +180,10 @@ def _lora(path: str, training: Training) -> Found:
         if not module.strip() or module in _NO_ADAPTERS:
             text = f"is {module!r}; name projections: adapters on {' or '.join(_NO_ADAPTERS)} cannot be served"
             yield f"{path}.target_modules[{index}]", text
+    if not 0 <= training.weight_decay <= 1:
+        yield f"{path}.weight_decay", f"is {training.weight_decay}; must be 0 to 1"
+    if training.processes < 1 or training.batch_size % training.processes:
+        yield f"{path}.processes", f"is {training.processes}; must divide batch_size ({training.batch_size})"
     for word in ("lora_dropout", "warmup"):
         value = getattr(training, word)
         if not 0 <= value < 1:

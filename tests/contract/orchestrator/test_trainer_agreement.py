@@ -32,6 +32,8 @@ PROBES: dict[str, tuple[Any, ...]] = {
     "max_length": (7, 8, 1_048_576, 1_048_577),
     "seed": (-1, 0, 2**32 - 1, 2**32),
     "warmup": (-0.1, 0.0, 0.99, 1.0, math.nan),
+    "weight_decay": (-0.1, 0.0, 1.0, 1.1, math.nan),
+    "processes": (-1, 0, 1, 2, 3, 16, 32),
     "schedule": ("linear", "constant", "cosine", "", "x"),
     "batching": ("group_by_length", "packing", "plain", "", "x"),
     "precision": ("", "bf16", "fp32", "fp16"),

@@ -51,13 +51,20 @@ def test_what_a_build_can_do_decides_about_its_flags() -> None:
     assert replace(OPTIONS, batch_invariant=True).environment(GPU, "k")["VLLM_BATCH_INVARIANT"] == "1"
 
 
+def test_a_model_is_shared_among_gpus_where_that_is_wanted() -> None:
+    assert "--tensor-parallel-size" not in OPTIONS.command(GPU, Path("m"), 1)
+    shared = replace(OPTIONS, tensor_parallel_size=4).command(GPU, Path("m"), 1)
+    assert shared[shared.index("--tensor-parallel-size") + 1] == "4"
+
+
 def test_settings_that_may_shape_replies_are_in_the_identity_and_others_are_not() -> None:
     def parts(build: Build = GPU, **changes: object) -> object:
         return replace(OPTIONS, **changes).for_build(build)  # type: ignore[arg-type]
 
     plain = parts()
     assert parts(max_adapters=3, stop_seconds=1.0, gpu_memory_share=0.5) == plain
-    for change in ({"precision": "float16"}, {"batch_invariant": True}, {"max_lora_rank": 64}, {"enforce_eager": True}):
+    changes = ({"precision": "float16"}, {"batch_invariant": True}, {"max_lora_rank": 64}, {"enforce_eager": True})
+    for change in (*changes, {"tensor_parallel_size": 2}):
         assert parts(**change) != plain
     assert parts(CPU) != plain
 

@@ -24,6 +24,7 @@ class EngineOptions:
 
     precision: str = "auto"
     max_engines: int = 1
+    tensor_parallel_size: int = 1
     max_adapters: int = 8
     adapters_at_once: int = 4
     max_lora_rank: int = 16
@@ -46,6 +47,7 @@ class EngineOptions:
             "max_model_len": self.max_model_len or "of the model",
             "max_lora_rank": self.max_lora_rank,
             "adapters_at_once": self.adapters_at_once,
+            "tensor_parallel_size": self.tensor_parallel_size,
         }
         said = ", ".join(f"{name} {str(value).lower()}" for name, value in shaping.items())
         return {"engine": build.name, "engine_settings": said, "precision": self.dtype(build)}
@@ -68,6 +70,8 @@ class EngineOptions:
         words += ["--max-cpu-loras", str(max(self.max_adapters, self.adapters_at_once) + 1)]
         # Named, because without names a request for prompt log-probabilities kills the engine.
         words += ["--lora-target-modules", *self.lora_target_modules]
+        if self.tensor_parallel_size > 1:
+            words += ["--tensor-parallel-size", str(self.tensor_parallel_size)]
         if self.max_model_len:
             words += ["--max-model-len", str(self.max_model_len)]
         if not build.cpu:
