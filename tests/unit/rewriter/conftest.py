@@ -26,12 +26,14 @@ def labelled(name: str) -> list[dict[str, Any]]:
 
 @pytest.fixture(scope="session")
 def honest() -> list[dict[str, Any]]:
-    return labelled("honest") + labelled("honest_second") + labelled("honest_third")
+    rounds = ("honest", "honest_second", "honest_third", "honest_fourth", "honest_fifth")
+    return [case for name in rounds for case in labelled(name)]
 
 
 @pytest.fixture(scope="session")
 def adversarial() -> list[dict[str, Any]]:
-    return labelled("adversarial") + labelled("adversarial_second")
+    rounds = ("adversarial", "adversarial_second", "adversarial_third", "adversarial_fourth")
+    return [case for name in rounds for case in labelled(name)]
 
 
 @pytest.fixture

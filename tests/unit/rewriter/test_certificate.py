@@ -25,14 +25,14 @@ def test_every_tampering_is_named_by_the_check_that_is_there_for_it(adversarial:
         (case["check"], case["what"], found) for case in adversarial if case["check"] not in (found := reasons(case))
     ]
     assert missed == []
-    assert len(adversarial) >= 82
+    assert len(adversarial) >= 124
     assert {case["check"] for case in adversarial} == set(certificate.CHECKS)
 
 
 def test_honest_rewrites_pass(honest: list[dict[str, Any]]) -> None:
     rejected = [(case["reply"][:50], found) for case in honest if (found := reasons(case))]
     assert rejected == []
-    assert len(honest) >= 82
+    assert len(honest) >= 122
 
 
 def test_a_digit_changed_anywhere_in_an_honest_rewrite_is_seen(honest: list[dict[str, Any]]) -> None:
@@ -74,10 +74,94 @@ def test_a_not_dropped_from_an_honest_rewrite_is_seen(honest: list[dict[str, Any
         ("It grew by 12 %.", "It grew by 12%."),
         ("It weighs 2.50 kg.", "It weighs 2.5 kg."),
         ("Sort 5 apples, then 5 pears.", "Sort 5 apples and pears."),
+        ("It grew by 12 percent, from 30 to 42 per cent.", "It grew by 12%, from 30% to 42%."),
+        ("Rest for 1 minute.", "Rest for one minute."),
+        ("Add 1 cup of milk.", "Add a cup of milk."),
+        ("Add 1/2 cup of milk.", "Add half a cup of milk."),
+        ("Add \u00be cup of milk.", "Add three quarters of a cup of milk."),
+        ("Half of the voters agreed.", "50% of the voters agreed."),
+        ("Wait for half an hour.", "Wait for 30 minutes."),
+        ("Heat it to 90\u00b0.", "Heat it to 90 degrees."),
+        ("Heat it to 90 degrees Celsius.", "Heat it to 90 \u00b0C."),
+        ("It costs $30 and weighs 5 kg.", "It weighs 5 kilograms and costs 30 dollars."),
+        ("There are twenty-five of them.", "There are 25 of them."),
+        ("It opens at 9 am.", "It opens at 9 a.m."),
+        ("It has 3 million readers.", "It has three million readers."),
     ],
 )
 def test_one_number_in_two_spellings_is_one(reply: str, rewrite: str, certify: Any) -> None:
     assert "numbers" not in certify(reply, rewrite, SAME)
+
+
+@pytest.mark.parametrize(
+    "added",
+    [
+        "No one has to do this alone, so let's go one step at a time.",
+        "First of all, thank you, and at first it may feel like a lot.",
+        "I, for one, am with you a thousand percent.",
+        "The second you asked, I knew that we two would enjoy this.",
+        "Asking is half the battle, and two heads are better than one.",
+        "You are one of a kind, and we all need one another.",
+        "Stay safe, and know that you are able to do this.",
+    ],
+)
+def test_number_words_that_count_nothing_of_the_reply_may_be_added_and_left_out(added: str, certify: Any) -> None:
+    reply = (
+        "The second dose is one tablet, half of the first dose. It is unsafe to take three tablets within two hours."
+    )
+    assert certify(reply, f"{added} {reply}", SAME) == {}
+    assert certify(f"{added} {reply}", reply, SAME) == {}
+
+
+@pytest.mark.parametrize(
+    ("reply", "rewrite", "reason"),
+    [
+        ("Take one tablet.", "Take two tablets.", "2"),
+        (
+            "The first stage is short, the second stage is long.",
+            "The second stage is short, the second stage is long.",
+            "number 1 stag",
+        ),
+        ("It is $5, or $5 each.", "It is $5, or \u20ac5 each.", "5 dollar became euro"),
+        ("Use 5 mg for 5 days.", "Use 5 g for 5 days.", "5 milligram became gram"),
+        ("It grew by 8%.", "It grew by 8.", "percent"),
+        ("Half of the voters agreed.", "The voters agreed.", "lost: 1/2"),
+        ("Add 1/2 cup.", "Add 2/1 cup.", "1/2"),
+        ("Take it once a day.", "Take it twice a day.", "1 day became 2"),
+        ("Take one tablet.", "Take two pills.", "1 became 2"),
+    ],
+)
+def test_a_number_that_counts_something_else_or_in_another_unit_is_named(
+    reply: str, rewrite: str, reason: str, certify: Any
+) -> None:
+    assert reason in certify(reply, rewrite, SAME)["numbers"]
+
+
+@pytest.mark.parametrize(
+    ("reply", "rewrite"),
+    [
+        ("It is unsafe to drink.", "It isn't safe to drink."),
+        ("It is not possible to open it.", "It is impossible to open it."),
+        ("Parking without a permit is illegal.", "Parking without a permit isn't legal."),
+        ("The sting is harmless.", "The sting isn't harmful."),
+        ("The water is unsafe, boil it.", "The water isn't safe, boil it. Stay safe!"),
+    ],
+)
+def test_an_opposite_that_is_denied_says_the_same(reply: str, rewrite: str, certify: Any) -> None:
+    assert "negations" not in certify(reply, rewrite, SAME)
+
+
+@pytest.mark.parametrize(
+    ("reply", "rewrite"),
+    [
+        ("It is not possible to open it.", "It is not impossible to open it."),
+        ("The answer is incorrect.", "The answer is correct."),
+        ("The plant is toxic to dogs.", "The plant is non-toxic to dogs."),
+        ("The sting is harmful.", "The sting is harmless."),
+    ],
+)
+def test_a_word_that_became_its_opposite_is_seen(reply: str, rewrite: str, certify: Any) -> None:
+    assert "became" in certify(reply, rewrite, SAME)["negations"]
 
 
 def test_what_the_user_named_may_be_named(certify: Any) -> None:
@@ -92,9 +176,32 @@ def test_a_code_block_may_be_indented_otherwise_but_not_changed(certify: Any) ->
     assert "code" in certify(reply, "Use this:\n\n```py\nif x:\n        y()\n```", SAME)
 
 
-@pytest.mark.parametrize("mark", ["\U0001f600", "\u2764\ufe0f", "\u2728", ":)", ";-)", "<3", "\U0001f1eb\U0001f1f7"])
+@pytest.mark.parametrize(
+    "mark",
+    [
+        "\U0001f600",
+        "\u2764\ufe0f",
+        "\u2728",
+        "\u2705",
+        "\u2714",
+        "\u2b50",
+        "1\ufe0f\u20e3",
+        ":)",
+        ";-)",
+        "<3",
+        "\U0001f1eb\U0001f1f7",
+    ],
+)
 def test_every_kind_of_emoji_is_found(mark: str, certify: Any) -> None:
     assert "emoji" in certify("Boil the water.", f"Boil the water {mark}", SAME)
+
+
+@pytest.mark.parametrize(
+    ("sign", "stays"), [("\u2713", True), ("\u2605", True), ("\u2705", False), ("\u2714\ufe0f", False)]
+)
+def test_signs_of_text_that_the_reply_holds_may_stay(sign: str, *, stays: bool, certify: Any) -> None:
+    text = f"Done {sign} and dusted."
+    assert ("emoji" not in certify(text, text, SAME)) == stays
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,7 @@
-"""What is denied stays denied, and nothing else is: by the words that a denial is about, sentence by sentence, and yes or no at the start."""
+"""What is denied stays denied, and nothing else is.
+
+By the words that a denial is about, by words and their opposites, sentence by sentence, and by yes or no at the start.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,9 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from functools import cache
-from typing import NamedTuple
 
 from services.rewriter.domain.certificate.case import Case
+from services.rewriter.domain.certificate.opposites import Polarity, turned
 from services.rewriter.domain.certificate.sentences import Sentence, partner, sentences, shown
 from services.rewriter.domain.certificate.text import Text, Token, joined, listed
 from services.rewriter.domain.certificate.words import denies, phrases, words
@@ -25,23 +28,16 @@ _PREFIX = re.compile(r"(?:un|in|im|ir|il|non|dis|mis)-?[a-z]{4,}|[a-z]{3,}(?:les
 _ANSWER = re.compile(r"\W*(yes|yeah|yep|no|nope)\b\s*[,.!:;\u2014-]", re.IGNORECASE)
 
 
-class _Polarity(NamedTuple):
-    """How often a stem stands in all, how often in the reach of a denial, and how often right behind one."""
-
-    total: Counter[str]
-    denied: Counter[str]
-    first: Counter[str]
-
-
 def check(case: Case) -> str:
     """See the module."""
     before, after = _tokens(case.before), _tokens(case.after)
     was, now = _polarity(before), _polarity(after)
-    affirmed = [s for s in was.first if now.denied[s] < was.denied[s] and _plainly(now, s) > _plainly(was, s)]
+    affirmed = [s for s in was.first if now.denied[s] < was.denied[s] and now.plainly(s) > was.plainly(s)]
     denied = [
-        s for s in now.first if was.total[s] and was.denied[s] < now.denied[s] and _plainly(now, s) < _plainly(was, s)
+        s for s in now.first if was.total[s] and was.denied[s] < now.denied[s] and now.plainly(s) < was.plainly(s)
     ]
-    reasons = [listed(affirmed, "no longer denied"), listed(denied, "now denied")]
+    opposites = turned({token.low for token in (*before, *after) if token.word}, was, now)
+    reasons = [listed(affirmed, "no longer denied"), listed(denied, "now denied"), listed(opposites, "turned")]
     if not affirmed and not denied:
         reasons.append(_moved(was, now))
         reasons += _by_sentence(_grouped(before), _grouped(after))
@@ -51,7 +47,7 @@ def check(case: Case) -> str:
     return joined(*reasons)
 
 
-def _moved(was: _Polarity, now: _Polarity) -> str:
+def _moved(was: Polarity, now: Polarity) -> str:
     """A denial that was about one word of the reply and is now about another."""
     there = [s for s in was.denied if now.total[s] >= was.total[s]]
     freed = [s for s in there if not now.denied[s] and now.total[s]]
@@ -77,7 +73,7 @@ def _is_cue(token: Token, following: Token | None) -> bool:
     return denies(token.low)
 
 
-def _polarity(tokens: Sequence[Token]) -> _Polarity:
+def _polarity(tokens: Sequence[Token]) -> Polarity:
     total: Counter[str] = Counter()
     total.update(token.content for token in tokens if token.content)
     denied: Counter[str] = Counter()
@@ -96,7 +92,7 @@ def _polarity(tokens: Sequence[Token]) -> _Polarity:
             if index not in seen:
                 denied[tokens[index].content] += 1
         seen.update(reached)
-    return _Polarity(total, denied, first)
+    return Polarity(total, denied, first)
 
 
 def _reached(tokens: Sequence[Token], cue: int) -> list[int]:
@@ -119,10 +115,6 @@ def _behind(tokens: Sequence[Token], cue: int, most: int) -> list[int]:
         if tokens[index].content:
             found.append(index)
     return found
-
-
-def _plainly(polarity: _Polarity, word: str) -> int:
-    return polarity.total[word] - polarity.denied[word]
 
 
 def _grouped(tokens: Sequence[Token]) -> list[Sentence]:

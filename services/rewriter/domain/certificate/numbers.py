@@ -3,33 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Sequence
 
 from services.rewriter.domain.certificate.case import Case
+from services.rewriter.domain.certificate.quantities import NUMBER, Quantity, plain, quantities
 from services.rewriter.domain.certificate.text import Text, Token, joined, listed
+from services.rewriter.domain.certificate.words import content_stem
 
-_NUMBER = re.compile(
-    r"(?<![\w.])[-\u2212]?\d[\d,]*(?:\.\d+)*(?:\s?%|[\u00b0]|(?:st|nd|rd|th)\b)?|(?<=\w)\d+(?:\.\d+)*|\d+(?=[A-Za-z])"
-)
-_THOUSANDS = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)*(?:st|nd|rd|th)?|\d{1,3}(?:,\d{2})+,\d{3}")
+_NUMBER = re.compile(NUMBER)
 _LIST_MARK = re.compile(r"^[ \t]*(?:\*\*)?(?:\(?\d{1,2}[.)])(?=\s|\*)", re.MULTILINE | re.IGNORECASE)
-_WORDS = {
-    word: str(value)
-    for value, words in {
-        2: "two both twice double pair couple",
-        3: "three thrice triple trio",
-        4: "four", 5: "five", 6: "six", 7: "seven", 8: "eight", 9: "nine", 10: "ten", 11: "eleven", 12: "twelve dozen",
-        13: "thirteen", 14: "fourteen", 15: "fifteen", 16: "sixteen", 17: "seventeen", 18: "eighteen", 19: "nineteen",
-        20: "twenty", 30: "thirty", 40: "forty", 50: "fifty", 60: "sixty", 70: "seventy", 80: "eighty", 90: "ninety",
-        100: "hundred hundreds", 1000: "thousand thousands", 1000000: "million millions", 1000000000: "billion billions",
-    }.items()
-    for word in words.split()
-}  # fmt: skip
-# Words that stand for a number in one place and for something else in another: their loss proves nothing.
-_LOOSE = frozenset(
-    ["both", "twice", "double", "pair", "couple", "triple", "trio", "hundreds", "thousands", "millions", "billions"]
-)
 _REACH = 4
 # Part of a date, not what the date is about.
 _MONTHS = frozenset(
@@ -59,42 +42,131 @@ _MONTHS = frozenset(
         "dec",
     ]
 )
-_WORD_NUMBER = re.compile(r"\b(?:" + "|".join(_WORDS) + r")\b", re.IGNORECASE)
+_ARTICLE = re.compile(r"\ban?\s+([^\W\d_]+)", re.IGNORECASE)
 
 
 def check(case: Case) -> str:
     """See the module."""
     before, after = _digits(case.before), _digits(case.after)
-    words_before, words_after = _words(case.before), _words(case.after)
-    known = before + words_before + _digits(case.said) + _words(case.said)
-    there = after + words_after
-    written = before + _words(case.before, loose=False)
-    lost = [number for number in written if number not in there]
-    added = [number for number in after if number not in known]
-    swapped: list[str] = []
+    was, now, said = (_quantities(text) for text in (case.before, case.after, case.said))
+    there = after.keys() | _values(now)
+    known = before.keys() | _values(was) | _digits(case.said).keys() | _values(said)
+    lost = [number for number in before if number not in there] + _lost_words(was, there, case)
+    if "1" in lost and _an_article_stands_for(was, case.after):
+        lost.remove("1")
+    added = [number for number in after if number not in known] + _added_words(now, known, case)
+    changed: list[str] = []
     if not lost and not added:
-        fewer = [n for n in before if there[n] < before[n]]
+        words_before = Counter(quantity.value for quantity in was if not quantity.digits)
+        words_after = Counter(quantity.value for quantity in now if not quantity.digits)
+        fewer = [n for n in before if after[n] + words_after[n] < before[n]]
         more = [n for n in before if after[n] > before[n] + words_before[n]]
-        swapped = [f"{a} became {b}" for a, b in zip(fewer, more, strict=False)] or _moved(case)
-    return joined(listed(lost, "lost"), listed(added, "added"), listed(swapped, "changed"))
+        changed = [f"{a} became {b}" for a, b in zip(fewer, more, strict=False)]
+        changed = changed or _moved(case) or _recounted(was, now) or _other_units(was, now, said)
+        changed = changed or _replaced(was, now, there, known)
+    return joined(listed(lost, "lost"), listed(added, "added"), listed(changed, "changed"))
 
 
 def _digits(text: Text) -> Counter[str]:
-    plain = _LIST_MARK.sub(" ", text.outside_code)
-    return Counter(_normal(match[0]) for match in _NUMBER.finditer(plain))
+    return Counter(plain(match[0]) for match in _NUMBER.finditer(_LIST_MARK.sub(" ", text.outside_code)))
 
 
-def _words(text: Text, *, loose: bool = True) -> Counter[str]:
-    """Numbers written as words."""
-    words = (match[0].lower() for match in _WORD_NUMBER.finditer(text.prose))
-    return Counter(_WORDS[word] for word in words if loose or word not in _LOOSE)
+def _quantities(text: Text) -> list[Quantity]:
+    return quantities(_LIST_MARK.sub(" ", text.prose))
 
 
-def _normal(number: str) -> str:
-    text = number.replace(",", "") if _THOUSANDS.fullmatch(number.strip("-\u2212% ")) else number.rstrip(",")
-    text = text.replace("\u2212", "-").replace(" ", "")
-    text = re.sub(r"(?:st|nd|rd|th)\Z", "", text)
-    return re.sub(r"(\.\d*?)0+(?=%?\Z)", r"\1", text).replace(".%", "%").rstrip(".")
+def _values(found: Sequence[Quantity]) -> set[str]:
+    return {name for quantity in found if not quantity.ordinal for name in quantity.names}
+
+
+def _stems(text: Text) -> set[str]:
+    return {token.content for token in text.tokens if token.content}
+
+
+def _lost_words(was: Sequence[Quantity], there: Collection[str], case: Case) -> list[str]:
+    """Numbers written as words that are gone. `Half of the voters` is lost where the voters stay; `a thousand hugs` may go."""
+    left = _stems(case.after)
+    found = []
+    for quantity in was:
+        if quantity.digits or quantity.loose or not quantity.names.isdisjoint(there):
+            continue
+        shared = bool(quantity.counted & left)
+        large = quantity.value in {"100", "1000", "1000000", "1000000000"}
+        if shared or not (quantity.fraction or (large and quantity.counted)):
+            found.append(quantity.value)
+    return found
+
+
+def _an_article_stands_for(was: Sequence[Quantity], after: Text) -> bool:
+    """`1 cup` may become `a cup`."""
+    counted = {stem for quantity in was if quantity.value == "1" for stem in quantity.counted}
+    return any(content_stem(word.lower()) in counted for word in _ARTICLE.findall(after.prose))
+
+
+def _added_words(now: Sequence[Quantity], known: Collection[str], case: Case) -> list[str]:
+    """New number words before something that the reply speaks of: `four bandages`; not `two cents`."""
+    there = _stems(case.before)
+    return [
+        quantity.value
+        for quantity in now
+        if not (quantity.digits or quantity.loose or quantity.fraction or not quantity.names.isdisjoint(known))
+        and quantity.counted & there
+    ]
+
+
+def _recounted(was: Sequence[Quantity], now: Sequence[Quantity]) -> list[str]:
+    """What was counted by a number word that is gone, and is now counted by another number more often than before."""
+    before, after = _by_counted(was), _by_counted(now)
+    found = []
+    for quantity in dict.fromkeys(was):
+        for stem in () if quantity.digits else sorted(quantity.counted):
+            key = (stem, quantity.ordinal)
+            if quantity.names.isdisjoint(after[key]) and (more := sorted((after[key] - before[key]).keys())):
+                found.append(f"{_shown(quantity.value)} {stem} became {_shown(more[0])}")
+    return found
+
+
+def _replaced(
+    was: Sequence[Quantity], now: Sequence[Quantity], there: Collection[str], known: Collection[str]
+) -> list[str]:
+    """A word such as `one` or `twice` that is gone where a new number word counts something: `two pills` for `one tablet`."""
+    gone = [one.value for one in was if one.loose and not one.ordinal and one.counted and one.value not in there]
+    new = [one.value for one in now if not (one.digits or one.ordinal) and one.counted and one.names.isdisjoint(known)]
+    return [f"{a} became {b}" for a, b in zip(gone, new, strict=False)]
+
+
+def _by_counted(found: Sequence[Quantity]) -> defaultdict[tuple[str, bool], Counter[str]]:
+    by: defaultdict[tuple[str, bool], Counter[str]] = defaultdict(Counter)
+    for quantity in found:
+        for stem in quantity.counted:
+            by[stem, quantity.ordinal].update(quantity.names)
+    return by
+
+
+def _other_units(was: Sequence[Quantity], now: Sequence[Quantity], said: Sequence[Quantity]) -> list[str]:
+    """Numbers that stand beside another unit or currency."""
+    before, after, asked = _by_value(was), _by_value(now), _by_value(said)
+    found = []
+    for value, units in before.items():
+        gone = (units - after[value]).keys()
+        new = (after[value] - units).keys() - asked[value].keys()
+        if gone and new:
+            found.append(f"{_shown(value)} {min(gone)} became {min(new)}")
+    kept = {quantity.value for quantity in was if quantity.digits and "percent" in quantity.units} & after.keys()
+    if kept and not any("percent" in units for units in after.values()):
+        found.append(f"{min(kept)} percent became {min(kept)}")
+    return found
+
+
+def _by_value(found: Sequence[Quantity]) -> defaultdict[str, Counter[str]]:
+    by: defaultdict[str, Counter[str]] = defaultdict(Counter)
+    for quantity in found:
+        by[quantity.value].update(quantity.units)
+    return by
+
+
+def _shown(value: str) -> str:
+    return f"number {value[1:]}" if value.startswith("#") else value
 
 
 def _moved(case: Case) -> list[str]:
@@ -119,7 +191,7 @@ def _neighbours(text: Text) -> dict[str, set[str]]:
     tokens = text.tokens
     for place, token in enumerate(tokens):
         if token.low[0].isdigit():
-            around = found.setdefault(_normal(token.low), set())
+            around = found.setdefault(plain(token.low), set())
             around |= _nearest(tokens[max(place - _REACH, 0) : place][::-1]) | _nearest(
                 tokens[place + 1 : place + 1 + _REACH]
             )
