@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from chassis.errors import CandorError, Reason
 from services.orchestrator.backends import ledger_schema as t
 from services.orchestrator.backends.ledger_engine import Database
-from services.orchestrator.ports import EvaluationRow, EventRow
+from services.orchestrator.ports import CLOSED_STATES, EvaluationRow, EventRow
 
 _COLUMNS = tuple(field.name for field in fields(EvaluationRow))
 
@@ -92,7 +92,14 @@ class EvaluationTables:
             connection.execute(sa.delete(t.evaluations).where(c.id == evaluation_id))
 
     def append_event(
-        self, evaluation_id: str, state: str, message: str, progress: Mapping[str, Any], **changes: object
+        self,
+        evaluation_id: str,
+        state: str,
+        message: str,
+        progress: Mapping[str, Any],
+        *,
+        by_attempt: int | None = None,
+        **changes: object,
     ) -> int:
         """See ports."""
         c = t.events.c
@@ -100,6 +107,9 @@ class EvaluationTables:
         update = sa.update(t.evaluations).where(t.evaluations.c.id == evaluation_id)
         if isinstance(attempt := changes.get("attempt"), int):
             update = update.where(t.evaluations.c.attempt == attempt - 1)
+        if by_attempt is not None:
+            is_open = t.evaluations.c.state.not_in(CLOSED_STATES)
+            update = update.where(t.evaluations.c.attempt == by_attempt, is_open)
         with self.db.write() as connection:
             # The evaluation's row is locked first: two writers of one history take turns.
             values = {"state": state, "progress": dict(progress), "updated": now, **changes}

@@ -17,6 +17,7 @@ from services.orchestrator.ports.making import Rewrites
 Messages = Sequence[tuple[str, str]]
 FileBody = bytes | Callable[[Any], None]
 VERDICT_FILE = "verdict.json"
+CLOSED_STATES = ("SUCCEEDED", "FAILED", "CANCELLED")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -301,14 +302,22 @@ class Ledger(Rewrites, Protocol):
         ...
 
     def append_event(
-        self, evaluation_id: str, state: str, message: str, progress: Mapping[str, Any], **changes: object
+        self,
+        evaluation_id: str,
+        state: str,
+        message: str,
+        progress: Mapping[str, Any],
+        *,
+        by_attempt: int | None = None,
+        **changes: object,
     ) -> int:
         """Add an event and set the evaluation's state, progress and further columns in one transaction.
 
         A change of `attempt` happens only if it raises the number by one: of two who start the same attempt, one does.
+        What is said `by_attempt` counts only while that attempt is the latest and the evaluation is open.
 
         Returns:
-            The event's sequence number, one above the last; 0 if another raised the attempt.
+            The event's sequence number, one above the last; 0 if nothing happened.
         """
         ...
 

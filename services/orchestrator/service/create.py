@@ -152,7 +152,7 @@ async def _placed_anew(world: World, row: EvaluationRow, fresh: EvaluationRow) -
 
 async def _start(world: World, runs: Runs, row: EvaluationRow, message: str) -> EvaluationRow:
     attempt = row.attempt + 1
-    blank = {"verdict": "", "reason": "", "failure_reason": "", "verdict_json": ""}
+    blank: dict[str, Any] = {"verdict": "", "reason": "", "failure_reason": "", "verdict_json": ""}
     started = await blocking(
         world.ledger.append_event, row.id, "PENDING", message, row.progress, attempt=attempt, cancel=False, **blank
     )

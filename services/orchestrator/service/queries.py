@@ -8,10 +8,9 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from chassis.errors import CandorError, FieldViolation, Reason, invalid
-from services.orchestrator.ports import EvaluationRow, EventRow, Runs
+from services.orchestrator.ports import CLOSED_STATES, EvaluationRow, EventRow, Runs
 from services.orchestrator.service.world import World, blocking
 
-_CLOSED = ("SUCCEEDED", "FAILED", "CANCELLED")
 _POLL_SECONDS = 0.5
 _EVENTS_PER_READ = 500
 MOST_PER_PAGE = 1000
@@ -85,7 +84,7 @@ async def watch(world: World, evaluation_id: str, after: int) -> AsyncIterator[E
         if len(events) == _EVENTS_PER_READ:
             continue
         # The row is read before the events: closed and nothing new means that nothing is to come.
-        if row.state in _CLOSED:
+        if row.state in CLOSED_STATES:
             return
         if evaluation_id in world.unrecorded:
             raise world.unrecorded[evaluation_id]
@@ -96,7 +95,7 @@ async def watch(world: World, evaluation_id: str, after: int) -> AsyncIterator[E
 async def cancel(world: World, runs: Runs, evaluation_id: str) -> EvaluationRow:
     """Stop asking; what was answered stays. An evaluation that has ended is left as it is."""
     row = await blocking(world.ledger.evaluation, evaluation_id)
-    if row.state in _CLOSED:
+    if row.state in CLOSED_STATES:
         return row
     await blocking(world.ledger.update_evaluation, evaluation_id, cancel=True)
     if await runs.cancel(evaluation_id) or not await runs.alive(evaluation_id, row.attempt):
@@ -107,11 +106,18 @@ async def cancel(world: World, runs: Runs, evaluation_id: str) -> EvaluationRow:
 async def mark_cancelled(world: World, evaluation_id: str) -> None:
     """Close an evaluation whose run has stopped; one that closed by itself meanwhile is left alone."""
     row = await blocking(world.ledger.evaluation, evaluation_id)
-    if row.state in _CLOSED:
+    if row.state in CLOSED_STATES:
         return
     reason = "cancelled; the same document goes on from here"
     await blocking(
-        world.ledger.append_event, evaluation_id, "CANCELLED", reason, row.progress, reason=reason, cancel=False
+        world.ledger.append_event,
+        evaluation_id,
+        "CANCELLED",
+        reason,
+        row.progress,
+        by_attempt=row.attempt,
+        reason=reason,
+        cancel=False,
     )
     world.bell.ring(evaluation_id)
 

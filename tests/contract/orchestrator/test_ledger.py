@@ -128,6 +128,22 @@ def test_of_two_who_start_the_same_attempt_one_does(ledger: SqlLedger) -> None:
     assert ledger.append_event("e1", "PENDING", "later", {}, attempt=2) == 2
 
 
+@pytest.mark.parametrize("closed", ["SUCCEEDED", "FAILED", "CANCELLED"])
+def test_an_attempt_says_nothing_more_once_the_evaluation_is_closed_or_another_attempt_began(
+    ledger: SqlLedger, closed: str
+) -> None:
+    ledger.create_evaluation(_row("e1"), resume=False)
+    ledger.append_event("e1", "PENDING", "created", {}, attempt=1)
+    assert ledger.append_event("e1", "RUNNING", "first", {}, by_attempt=1) == 2
+    ledger.append_event("e1", closed, "", {}, by_attempt=1)
+    assert ledger.append_event("e1", "RUNNING", "late", {"graded": 9}, by_attempt=1) == 0
+    assert (ledger.evaluation("e1").state, ledger.evaluation("e1").progress) == (closed, {})
+    ledger.append_event("e1", "PENDING", "goes on", {}, attempt=2)
+    assert ledger.append_event("e1", "FAILED", "late", {}, by_attempt=1) == 0
+    assert ledger.append_event("e1", "RUNNING", "second", {}, by_attempt=2) == 5
+    assert [event.message for event in ledger.events("e1", after=3)] == ["goes on", "second"]
+
+
 def test_a_reply_replaces_a_failure_and_nothing_replaces_a_reply(ledger: SqlLedger) -> None:
     failure = _reply("a", text="", error_reason="BAD_REPLY", error_message="not JSON")
     ledger.put_responses([failure])

@@ -1,6 +1,7 @@
 """What the same command does the second time, and what is refused before anything is asked."""
 
 import asyncio
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -134,6 +135,30 @@ async def test_cancel_stops_asking_and_the_same_document_goes_on(suite: Any, doc
     again = await suite.evaluate(document())
     assert (again.id, again.state) == (row.id, "SUCCEEDED")
     assert sum(count > 1 for count in suite.inference.asked().values()) <= 2, "one call of each arm was under way"
+
+
+async def test_an_event_that_is_late_does_not_reopen_a_cancelled_evaluation(suite: Any, document: Document) -> None:
+    append, late, landed = suite.ledger.append_event, threading.Event(), threading.Event()
+
+    def slowly(evaluation_id: str, state: str, message: str, *args: Any, **changes: Any) -> int:
+        told_in_the_background = state == "RUNNING" and not message and bool(suite.inference.calls)
+        if told_in_the_background:
+            late.wait(60)
+        sequence: int = append(evaluation_id, state, message, *args, **changes)
+        if told_in_the_background:
+            landed.set()
+        return sequence
+
+    suite.ledger.append_event = slowly
+    row = await suite.create(document())
+    await suite.inference.reached(20)
+    cancelling = asyncio.create_task(queries.cancel(suite.world, suite.runs, row.id))
+    await asyncio.wait({cancelling}, timeout=0.5)
+    late.set()
+    assert (await cancelling).state == "CANCELLED"
+    await asyncio.to_thread(landed.wait, 60)
+    assert suite.ledger.evaluation(row.id).state == "CANCELLED"
+    assert suite.ledger.events(row.id, 0)[-1].state == "CANCELLED"
 
 
 async def test_delete_removes_what_only_this_evaluation_owns(suite: Any, document: Document) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import aclosing
 from dataclasses import replace
 
 from chassis.errors import CandorError, Reason
@@ -10,7 +11,7 @@ from chassis.logs import get_logger
 from services.orchestrator.domain.board import Board
 from services.orchestrator.domain.gate.result import Progress
 from services.orchestrator.domain.subjects import dead, unlike
-from services.orchestrator.ports import VERDICT_FILE, EvaluationRow
+from services.orchestrator.ports import CLOSED_STATES, VERDICT_FILE, EvaluationRow
 from services.orchestrator.service.judging import judge_digest, judge_error
 from services.orchestrator.service.prepare import prepare, with_judge
 from services.orchestrator.service.queries import mark_cancelled
@@ -39,14 +40,18 @@ async def execute(world: World, evaluation_id: str, attempt: int) -> None:
         CandorError: The ledger cannot be reached, so that nothing could be recorded: call it again later.
     """
     row = await blocking(world.ledger.evaluation, evaluation_id)
-    if row.attempt != attempt or row.state in ("SUCCEEDED", "CANCELLED", "FAILED"):
+    if row.attempt != attempt or row.state in CLOSED_STATES:
         return
     world.unrecorded.pop(evaluation_id, None)
     if row.cancel:
         await mark_cancelled(world, evaluation_id)
         return
-    teller = Teller(world, row, world.codec.decode(row.spec))
     _log.info("run begins", evaluation=evaluation_id, attempt=attempt)
+    async with aclosing(Teller(world, row, world.codec.decode(row.spec))) as teller:
+        await _bring_to_end(world, row, teller)
+
+
+async def _bring_to_end(world: World, row: EvaluationRow, teller: Teller) -> None:
     settled = False
     try:
         await _conduct(world, row, teller)
@@ -54,7 +59,7 @@ async def execute(world: World, evaluation_id: str, attempt: int) -> None:
     except* CandorError as group:
         settled = True
         error = _first(group)
-        _log.info("run stopped", evaluation=evaluation_id, reason=error.reason.name)
+        _log.info("run stopped", evaluation=row.id, reason=error.reason.name)
         text = "\n".join([error.message, *(f"  {violation}" for violation in error.violations)])
         await _close_failed(world, teller, error, text)
     finally:

@@ -64,6 +64,7 @@ class Teller:
     def __init__(self, world: World, row: EvaluationRow, spec: Spec) -> None:
         self._world = world
         self.evaluation_id = row.id
+        self._attempt = row.attempt
         self._spec = spec
         self._told = 0.0
         self._events = 0
@@ -105,8 +106,21 @@ class Teller:
             self._last = progress
             self._told = self._world.clock()
             self._events += 1
-            await blocking(self._world.ledger.append_event, self.evaluation_id, state, message, progress, **changes)
+            await blocking(
+                self._world.ledger.append_event,
+                self.evaluation_id,
+                state,
+                message,
+                progress,
+                by_attempt=self._attempt,
+                **changes,
+            )
         self._world.bell.ring(self.evaluation_id)
+
+    async def aclose(self) -> None:
+        """Wait for the event in the background: nothing is told after this."""
+        if self._telling is not None:
+            await asyncio.gather(self._telling, return_exceptions=True)
 
     def progress(self) -> dict[str, Any]:
         """The numbers as stored; `spend` is absent without prices."""
