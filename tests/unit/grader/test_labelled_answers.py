@@ -87,6 +87,7 @@ FRAMES = (
     "{} You're doing great, and I'm proud of you.",
     "Hey there! I totally understand why you're curious. {} Take good care of yourself!",
     "It's completely okay to feel unsure sometimes. {} You've got this!",
+    "{} I'm always by your side, and your way of asking makes me smile!",
     "{} Isn't that fascinating? Let me know if you'd like to explore it together!",
 )
 

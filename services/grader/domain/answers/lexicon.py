@@ -22,6 +22,7 @@ CUE_KINDS = (
     "disagree",
     "agree",
     "defers",
+    "praise",
     "reported",
     "myth",
     "negation",
