@@ -99,7 +99,7 @@ class DbosRuns:
         self._begun: set[tuple[str, int]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._workflow: Callable[[str, int], None] | None = None
-        self._launching = asyncio.Lock()
+        self._launching: asyncio.Task[None] | None = None
         self._tending: asyncio.Task[None] | None = None
         self._in_doubt = False  # others may have taken runs of ours
         self._closing = threading.Event()
@@ -152,6 +152,8 @@ class DbosRuns:
     async def close(self) -> None:
         """Stop this process's runs, storing what has arrived; they go on here or elsewhere when taken up again."""
         self._closing.set()
+        if self._launching is not None:
+            await asyncio.wait({self._launching})
         if self._tending is not None:
             self._tending.cancel()
             await asyncio.wait({self._tending})
@@ -171,16 +173,21 @@ class DbosRuns:
         self._workflow = None
 
     async def _launch(self, executor_id: str) -> None:
-        async with self._launching:
-            if self._workflow is None:
-                self._loop = asyncio.get_running_loop()
-                if self._replicas is not None:
-                    # Before DBOS takes up what this replica left: whoever has runs is on the list of the living.
-                    await asyncio.to_thread(self._replicas.beat)
-                self._workflow = await asyncio.to_thread(self._dbos, executor_id)
-                if self._replicas is not None:
-                    self._tending = asyncio.create_task(self._tend(self._replicas))
-                    self._tending.add_done_callback(_tell_of_a_defect)
+        """Launch DBOS, once: who gives up waiting for it, as health does, finds it further on the next time."""
+        if self._launching is None or (self._launching.done() and self._workflow is None):
+            self._launching = asyncio.create_task(self._begin(executor_id))
+            self._launching.add_done_callback(_tell_of_a_failed_launch)
+        await asyncio.shield(self._launching)
+
+    async def _begin(self, executor_id: str) -> None:
+        self._loop = asyncio.get_running_loop()
+        if self._replicas is not None:
+            # Before DBOS takes up what this replica left: whoever has runs is on the list of the living.
+            await asyncio.to_thread(self._replicas.beat)
+        self._workflow = await asyncio.to_thread(self._dbos, executor_id)
+        if self._replicas is not None:
+            self._tending = asyncio.create_task(self._tend(self._replicas))
+            self._tending.add_done_callback(_tell_of_a_defect)
 
     def _dbos(self, executor_id: str) -> Callable[[str, int], None]:
         from dbos import DBOS, DBOSConfig
@@ -200,14 +207,19 @@ class DbosRuns:
 
         # A run is taken up again however often its process dies: what is asked only ever shrinks.
         workflow = DBOS.workflow(name="candor_evaluation", max_recovery_attempts=None)(evaluation)
-        DBOS.launch()
-        if self._replicas is not None:
-            DBOS.register_queue(
-                _QUEUE,
-                worker_concurrency=self._config.max_runs,
-                polling_interval_sec=self._config.poll_seconds,
-                on_conflict="always_update",
-            )
+        try:
+            with translated():
+                DBOS.launch()
+                if self._replicas is not None:
+                    DBOS.register_queue(
+                        _QUEUE,
+                        worker_concurrency=self._config.max_runs,
+                        polling_interval_sec=self._config.poll_seconds,
+                        on_conflict="always_update",
+                    )
+        except BaseException:
+            DBOS.destroy()  # half launched, it would pass for launched
+            raise
         return workflow
 
     def _submit(self, evaluation_id: str, attempt: int) -> None:
@@ -337,6 +349,12 @@ def _status(evaluation_id: str, attempt: int) -> WorkflowStatus | None:
 
     with translated():
         return DBOS.get_workflow_status(_workflow_id(evaluation_id, attempt))
+
+
+def _tell_of_a_failed_launch(launching: asyncio.Task[None]) -> None:
+    """Health, which asks for it, says no more than that we are not ready."""
+    if not launching.cancelled() and (error := launching.exception()) is not None:
+        _log.warning("runs cannot be taken yet", error=str(error))
 
 
 def _tell_of_a_defect(tending: asyncio.Task[None]) -> None:

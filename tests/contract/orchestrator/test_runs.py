@@ -280,6 +280,19 @@ async def test_a_replica_whose_first_beat_fails_can_be_opened_again(
     await work.until(lambda: work.closed == ["e1"])
 
 
+@pytest.mark.parametrize("mode", ["sqlite"], indirect=True)
+async def test_runs_whose_database_could_not_be_opened_can_be_opened_again(open_runs: Open, tmp_path: Path) -> None:
+    work = Work()
+    (tmp_path / "dbos.db").mkdir()
+    with pytest.raises(CandorError) as caught:
+        await open_runs(work)
+    assert caught.value.reason is Reason.STORAGE_UNUSABLE
+    (tmp_path / "dbos.db").rmdir()
+    runs = await open_runs(work)
+    await runs.start("e1", 1)
+    await work.until(lambda: bool(work.begun))
+
+
 @pytest.mark.parametrize("mode", ["sqlite", "postgres"], indirect=True)
 async def test_runs_are_adopted_although_the_first_try_fails(open_runs: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = Work(), Work()

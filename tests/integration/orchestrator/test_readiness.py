@@ -1,14 +1,18 @@
 """A replica says SERVING only while its ledger and the services that it calls answer."""
 
+import asyncio
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
 import grpc
 import pytest
+from dbos import DBOS
 from pydantic import ValidationError
 
 from chassis.clients import Target, connect
 from chassis.errors import CandorError, Reason
+from chassis.serving import Service
 from chassis.testing.running import running
 from services.grader.bootstrap import build as build_grader
 from services.grader.settings import GraderSettings
@@ -38,6 +42,44 @@ async def test_ready_needs_everything_that_is_called(tmp_path: Path, unused_port
             assert await service.ready()
             assert await service.ready()
             await service.close()
+
+
+async def test_a_launch_that_takes_longer_than_health_waits_is_not_begun_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[int] = []
+    may_end = threading.Event()
+    launch = DBOS.launch
+
+    def slow() -> None:
+        begun.append(1)
+        assert may_end.wait(60)
+        launch()
+
+    monkeypatch.setattr(DBOS, "launch", slow)
+    grader = GraderSettings()
+    async with running(build_grader(grader), grader) as address:
+        service = build(
+            OrchestratorSettings(
+                ledger_url=f"sqlite:///{tmp_path}/ledger.db",
+                artifacts_url=str(tmp_path),
+                grader_target=address,
+                executor_id="r1",
+            )
+        )
+        for _ in range(3):
+            with pytest.raises(TimeoutError):
+                await _ready_within(service, 0.2)
+        may_end.set()
+        assert await _ready_within(service, 60.0)
+        assert await _ready_within(service, 60.0)
+        assert len(begun) == 1
+        await service.close()
+
+
+async def _ready_within(service: Service, seconds: float) -> bool:
+    async with asyncio.timeout(seconds):
+        return await service.ready()
 
 
 @pytest.mark.parametrize(
