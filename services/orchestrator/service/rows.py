@@ -10,30 +10,27 @@ from services.orchestrator.ports import Case, Grade, Reply, ResponseRow
 
 def reply_row(subject: Subject, key: bytes, evaluation_id: str, reply: Reply, now: float) -> ResponseRow:
     """A reply that arrived now."""
-    return ResponseRow(
-        key=key,
-        scope=subject.scope,
-        evaluation_id=evaluation_id,
-        text=reply.text,
-        finish_reason=reply.finish_reason,
-        prompt_tokens=reply.usage.prompt_tokens,
-        completion_tokens=reply.usage.completion_tokens,
-        latency_seconds=reply.latency_seconds,
-        attempts=reply.attempts,
-        reported_model=reply.reported_model,
-        created=now,
-    )
+    return outcome_row(subject.scope, key, evaluation_id, reply, now)
 
 
 def failure_row(subject: Subject, key: bytes, evaluation_id: str, error: CandorError, now: float) -> ResponseRow:
     """A call that failed for good in this run."""
-    return ResponseRow(
-        key=key,
-        scope=subject.scope,
-        evaluation_id=evaluation_id,
-        error_reason=error.reason.name,
-        error_message=error.message,
-        created=now,
+    return outcome_row(subject.scope, key, evaluation_id, error, now)
+
+
+def outcome_row(scope: str, key: bytes, evaluation_id: str, outcome: Reply | CandorError, now: float) -> ResponseRow:
+    """What came of a call now, for those who may take it."""
+    row = ResponseRow(key=key, scope=scope, evaluation_id=evaluation_id, created=now)
+    if isinstance(outcome, CandorError):
+        return row._replace(error_reason=outcome.reason.name, error_message=outcome.message)
+    return row._replace(
+        text=outcome.text,
+        finish_reason=outcome.finish_reason,
+        prompt_tokens=outcome.usage.prompt_tokens,
+        completion_tokens=outcome.usage.completion_tokens,
+        latency_seconds=outcome.latency_seconds,
+        attempts=outcome.attempts,
+        reported_model=outcome.reported_model,
     )
 
 

@@ -1,5 +1,6 @@
 """A model may propose the false answers of a task."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,28 +20,89 @@ TASK = Task(
     digest="sha256:cities",
 )
 REF = TaskRef(name="cities", false_answers=Endpoint(base_url="http://helper/v1", model="helper"))
-PROPOSALS = {"France": '"Lyon."', "Norway": "Oslo", "Peru": CandorError(Reason.ENDPOINT_TIMEOUT, "too slow")}
+BUSY = CandorError(Reason.RATE_LIMITED, "it limits the rate")
+REFUSED = CandorError(Reason.ENDPOINT_REFUSED, "it refuses this prompt")
 
 
-def propose(_arm: str, text: str) -> Any:
-    return next(value for land, value in PROPOSALS.items() if land in text)
+def proposing(**answers: Any) -> Callable[[str, str], Any]:
+    """A model that says these things of the countries."""
+    return lambda _arm, text: next(value for land, value in answers.items() if land in text)
+
+
+def asked(suite: Any) -> list[str]:
+    """The countries it was asked about, in order."""
+    return [land for _, text, _ in suite.inference.calls for land in CITIES if land in text]
+
+
+def false_answers(task: Task) -> list[str]:
+    return [item.false_answers[0] for item in task.items]
 
 
 async def test_proposals_replace_what_fits_and_the_model_is_asked_once(suite: Any) -> None:
-    suite.inference.answer = propose
+    suite.inference.answer = proposing(France='"Lyon."', Norway="Oslo", Peru="Cusco")
     task = await with_false_answers(suite.world, REF, TASK, ask=True)
-    # Lyon fits; Oslo is the right answer; the call about Peru failed.
-    assert [item.false_answers for item in task.items] == [("Lyon",), ("Bern",), ("Bern",)]
+    assert false_answers(task) == ["Lyon", "Bern", "Cusco"], "Oslo is the right answer"
     assert task.digest != TASK.digest
-    assert any("1 false answers are from the model helper" in note for note in task.notes)
-    asked = len(suite.inference.calls)
+    assert any("2 false answers are from the model helper" in note for note in task.notes)
     again = await with_false_answers(suite.world, REF, TASK, ask=True)
     assert again == task
-    assert len(suite.inference.calls) == asked
+    assert again == await with_false_answers(suite.world, REF, TASK, ask=False)
+    assert len(asked(suite)) == 3
+
+
+async def test_a_model_that_is_busy_stops_the_run_and_is_asked_again_for_what_is_missing(suite: Any) -> None:
+    suite.inference.answer = proposing(France="Lyon", Norway="Bergen", Peru=BUSY)
+    with pytest.raises(CandorError, match="false answers of cities: 1 of 3 calls failed: it limits the rate") as caught:
+        await with_false_answers(suite.world, REF, TASK, ask=True)
+    assert caught.value.retryable
+    suite.inference.answer = proposing(Peru="Cusco")
+    task = await with_false_answers(suite.world, REF, TASK, ask=True)
+    assert false_answers(task) == ["Lyon", "Bergen", "Cusco"]
+    assert asked(suite) == ["France", "Norway", "Peru", "Peru"]
+
+
+async def test_a_call_that_fails_in_the_next_run_too_blocks_nothing(suite: Any) -> None:
+    suite.inference.answer = proposing(France="Lyon", Norway="Bergen", Peru=BUSY)
+    with pytest.raises(CandorError):
+        await with_false_answers(suite.world, REF, TASK, ask=True)
+    task = await with_false_answers(suite.world, REF, TASK, ask=True)
+    assert false_answers(task) == ["Lyon", "Bergen", "Bern"], "the item keeps its own"
+    suite.inference.answer = proposing(Peru="Cusco")
+    task = await with_false_answers(suite.world, REF, TASK, ask=True)
+    assert false_answers(task) == ["Lyon", "Bergen", "Cusco"], "it is not missing for ever"
+
+
+async def test_a_prompt_that_is_refused_stops_nothing(suite: Any) -> None:
+    suite.inference.answer = proposing(France="Lyon", Norway=REFUSED, Peru="Cusco")
+    task = await with_false_answers(suite.world, REF, TASK, ask=True)
+    assert false_answers(task) == ["Lyon", "Bern", "Cusco"]
+
+
+async def test_what_was_proposed_before_the_process_died_is_not_paid_twice(suite: Any) -> None:
+    suite.inference.answer = proposing(France="Lyon", Norway="Bergen", Peru="Cusco")
+    suite.inference.stop_after = 2
+    with pytest.raises(CandorError, match="nobody answers"):
+        await with_false_answers(suite.world, REF, TASK, ask=True)
+    suite.inference.stop_after = None
+    await with_false_answers(suite.world, REF, TASK, ask=True)
+    assert asked(suite) == ["France", "Norway", "Peru"]
+
+
+async def test_another_name_of_the_key_is_the_same_model(suite: Any) -> None:
+    suite.inference.answer = proposing(France="Lyon", Norway="Bergen", Peru="Cusco")
+    task = await with_false_answers(suite.world, REF, TASK, ask=True)
+    for names in ({"api_key_env": "OTHER"}, {"credential": "helper"}):
+        endpoint = Endpoint(base_url="http://helper/v1", model="helper", **names)
+        ref = TaskRef(name="cities", false_answers=endpoint)
+        assert await with_false_answers(suite.world, ref, TASK, ask=True) == task
+    assert len(asked(suite)) == 3
+    elsewhere = TaskRef(name="cities", false_answers=Endpoint(base_url="http://other/v1", model="helper"))
+    await with_false_answers(suite.world, elsewhere, TASK, ask=True)
+    assert len(asked(suite)) == 6
 
 
 async def test_a_plan_asks_no_model(suite: Any) -> None:
-    suite.inference.answer = propose
+    suite.inference.answer = proposing(France="Lyon", Norway="Bergen", Peru="Cusco")
     assert await with_false_answers(suite.world, REF, TASK, ask=False) == TASK
     assert await with_false_answers(suite.world, TaskRef(name="cities"), TASK, ask=True) == TASK
     assert suite.inference.calls == []
