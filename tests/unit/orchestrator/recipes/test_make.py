@@ -337,7 +337,7 @@ async def test_a_base_that_cannot_be_trained_is_known_before_a_rewrite_is_paid_f
     row = await suite.evaluate(_priced(recipe(checkpoint=AT_TWO)))
     assert row.state == "SUCCEEDED", row.reason
     (order,) = makers.trainer.checked
-    assert order.base == "/base"
+    assert order.base == Checkpoint(path="/base")
     assert order.dataset.endswith("/train.jsonl")
 
 
