@@ -47,7 +47,7 @@ class Lines:
         progress, now = event.progress, time.monotonic()
         if _worth_saying(event):
             self._say(plain(event.message))
-        if not progress.stage:
+        if not progress.stage or event.state == "PENDING":  # where an earlier attempt broke off
             return
         if progress.stage != self._stage or now - self._last >= _SECONDS_BETWEEN_LINES:
             self._stage, self._last = progress.stage, now

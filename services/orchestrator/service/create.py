@@ -153,8 +153,10 @@ async def _placed_anew(world: World, row: EvaluationRow, fresh: EvaluationRow) -
 async def _start(world: World, runs: Runs, row: EvaluationRow, message: str) -> EvaluationRow:
     attempt = row.attempt + 1
     blank: dict[str, Any] = {"verdict": "", "reason": "", "failure_reason": "", "verdict_json": ""}
+    # Nothing trains yet, whatever did when it broke off.
+    progress = {name: value for name, value in row.progress.items() if name != "training"}
     started = await blocking(
-        world.ledger.append_event, row.id, "PENDING", message, row.progress, attempt=attempt, cancel=False, **blank
+        world.ledger.append_event, row.id, "PENDING", message, progress, attempt=attempt, cancel=False, **blank
     )
     if started:
         world.bell.ring(row.id)

@@ -173,8 +173,9 @@ def _take(job: Job, report: Report) -> str:
             job.progress = progress
             return ""
         case Kept(saved):
+            known = saved in job.checkpoints  # a worker that goes on tells of all that there is
             job.add(saved)
-            return f"checkpoint at epoch {saved.epoch:g} (step {saved.step})"
+            return "" if known else f"checkpoint at epoch {saved.epoch:g} (step {saved.step})"
         case Merged(path):
             job.merged = path
             return "merged into the base"

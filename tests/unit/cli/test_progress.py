@@ -63,6 +63,11 @@ def test_the_bar_says_how_each_arm_stands(said: io.StringIO, monkeypatch: pytest
     assert [each["note"] for each in updates] == ["warm: step 40 of 60, loss 0.500", ""]
 
 
+def test_an_evaluation_that_goes_on_does_not_say_where_it_broke_off(said: io.StringIO) -> None:
+    shown = lines(said, event("training", "goes on", state="PENDING", stage_done=12), event("planning", "planning"))
+    assert shown == ["goes on", "planning: …"]
+
+
 def test_a_stage_of_unknown_length_counts_without_an_end(said: io.StringIO) -> None:
     assert lines(said, event("reading", stage_done=70)) == ["reading: 70 conversations"]
 

@@ -29,6 +29,7 @@ class FakeExecutor:
         self.running = self.most = 0
         self.abandoned: list[str] = []
         self.fails: CandorError | None = None
+        self.again = False
 
     def allow(self, steps: int = 100) -> None:
         for _ in range(steps):
@@ -45,6 +46,8 @@ class FakeExecutor:
         try:
             first = int(job.resume.get("step", 0))
             yield Started(first, {"fake": "1"})
+            for saved in job.checkpoints if self.again else ():
+                yield Kept(saved)
             for step in range(first + 1, self.steps + 1):
                 waits = [asyncio.create_task(self.allowed.acquire()), asyncio.create_task(stop.wait())]
                 await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)

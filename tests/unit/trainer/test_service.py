@@ -104,6 +104,25 @@ async def test_a_cancelled_job_goes_on_from_where_it_was(make_service: Make, exe
     assert [event.sequence for event in events] == list(range(1, len(events) + 1))
 
 
+async def test_a_checkpoint_that_a_worker_tells_of_again_is_no_news(
+    make_service: Make, executor: Any, spec_of: Spec
+) -> None:
+    service = make_service(executor)
+    job = await service.create(spec_of())
+    executor.allow(2)
+    await until(service, job.name, 2)
+    await service.cancel(job.name)
+    executor.again = True
+    executor.allow()
+    await service.create(spec_of())
+    messages = [event.message for event in await all_events(service, job.name)]
+    assert [message for message in messages if message.startswith("checkpoint")] == [
+        "checkpoint at epoch 1 (step 1)",
+        "checkpoint at epoch 2 (step 2)",
+        "checkpoint at epoch 3 (step 3)",
+    ]
+
+
 async def test_a_failed_job_says_why_and_goes_on_when_it_is_created_again(
     make_service: Make, executor: Any, spec_of: Spec
 ) -> None:

@@ -47,17 +47,17 @@ async def make(world: World, row: EvaluationRow, spec: Spec, items: Sequence[Ite
             teller.counts.training_spend = _spend(made.arms)
         return made
     shop = Workshop(world=world, row=row, spec=spec, items=items, teller=teller)
-    await teller.enter("reading", _said(groups))
+    await teller.enter("reading", await teller.unless_told(_said(groups)))
     await _ask_providers(world, spec, groups)
     selections = {group: await select(shop, group) for group in groups}
     for group, selection in selections.items():
         await check(shop, group, selection.location, selection.digest)
-    await teller.enter("rewriting", _selected(selections))
+    await teller.enter("rewriting", await teller.unless_told(_selected(selections)))
     datasets = {}
     for group, selection in selections.items():
         bought = await Rewriting(shop, group, selection.train).run()
         datasets[group] = await assemble(shop, group, selection, bought)
-    await teller.enter("training", _assembled(datasets))
+    await teller.enter("training", await teller.unless_told(_assembled(datasets)))
     trained = await train(shop, datasets)
     await teller.enter("choosing")
     found = await _chosen(shop, selections, datasets, trained)
@@ -86,7 +86,8 @@ async def _chosen(
     models: dict[str, str] = {}
     for group, selection in selections.items():
         chosen = await choose_epoch(shop, group, trained, [each.opening for each in selection.validation])
-        await shop.teller.tell(f"{group.base}: epoch {chosen.choice.epoch:g}, {chosen.choice.rule}")
+        said = f"{group.base}: epoch {chosen.choice.epoch:g}, {chosen.choice.rule}"
+        await shop.teller.tell(await shop.teller.unless_told(said))
         base = shop.spec.arms[group.base]
         for name in group.arms:
             source = model_at(base.source, checkpoint_at(name, trained[name].job.checkpoints, chosen.choice.epoch))

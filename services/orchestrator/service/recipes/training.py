@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,7 +17,6 @@ from services.orchestrator.service.recipes.workshop import Workshop
 from services.orchestrator.service.world import blocking
 
 _POINTS = 200
-_EVENTS = 1000
 
 
 @dataclass(slots=True, kw_only=True)
@@ -44,16 +42,15 @@ async def train(shop: Workshop, groups: Mapping[Group, Mapping[str, Dataset]]) -
         CandorError: BAD_TRAINING_DATA, TRAINING_FAILED, and what the trainer says, naming the arm.
     """
     arms: dict[str, TrainedArm] = {}
-    told = await _told(shop)
     for group, datasets in groups.items():
         for name, dataset in datasets.items():
             arms[name] = TrainedArm(job=await _create(shop, group, name, dataset))
             arms[name].steps = arms[name].job.steps
-            await _introduce(shop, name, arms[name].job, told)
+            await _introduce(shop, name, arms[name].job)
     try:
         async with asyncio.TaskGroup() as tasks:
             for name, arm in arms.items():
-                tasks.create_task(_follow(shop, name, arm, arms, told))
+                tasks.create_task(_follow(shop, name, arm, arms))
     except asyncio.CancelledError:
         await _cancel(shop, arms)
         raise
@@ -76,7 +73,7 @@ async def check(shop: Workshop, group: Group, location: str, digest: str) -> Non
     with _naming(name):
         warnings = await shop.trainer.check(_order(shop, group, name, location, digest))
     for warning in warnings:
-        await shop.teller.tell(f"training on {group.base}: {warning}")
+        await shop.teller.tell(await shop.teller.unless_told(f"training on {group.base}: {warning}"))
 
 
 async def _create(shop: Workshop, group: Group, name: str, dataset: Dataset) -> TrainingJob:
@@ -106,34 +103,20 @@ def _naming(arm: str) -> Iterator[None]:
         raise CandorError(error.reason, message, violations=error.violations, metadata=error.metadata) from error
 
 
-async def _introduce(shop: Workshop, name: str, job: TrainingJob, told: Counter[str]) -> None:
+async def _introduce(shop: Workshop, name: str, job: TrainingJob) -> None:
     """What a job is expected to take, unless it has begun to take it."""
     if job.state == "SUCCEEDED":
         await shop.teller.tell(f"{name}: trained before, {job.steps:,} steps")
     elif job.estimate is not None and not job.step:
-        await _tell(shop, f"{name}: {job.estimate}", told)
+        await _tell(shop, f"{name}: {job.estimate}")
 
 
-async def _told(shop: Workshop) -> Counter[str]:
-    """What earlier executions of the evaluation have told: a job's history is read anew, and not told anew."""
-    told: Counter[str] = Counter()
-    sequence = 0
-    while events := await blocking(shop.world.ledger.events, shop.row.id, sequence, _EVENTS):
-        sequence = events[-1].sequence
-        told.update(event.message for event in events)
-    return told
+async def _tell(shop: Workshop, line: str) -> None:
+    if new := await shop.teller.unless_told(line):
+        await shop.teller.tell(new)
 
 
-async def _tell(shop: Workshop, line: str, told: Counter[str]) -> None:
-    if told[line]:
-        told[line] -= 1
-    else:
-        await shop.teller.tell(line)
-
-
-async def _follow(
-    shop: Workshop, name: str, arm: TrainedArm, arms: Mapping[str, TrainedArm], told: Counter[str]
-) -> None:
+async def _follow(shop: Workshop, name: str, arm: TrainedArm, arms: Mapping[str, TrainedArm]) -> None:
     """Take in the whole history, the past first: a job that is done has its curve all the same."""
     sequence, began = 0, 0.0
     while True:
@@ -149,7 +132,7 @@ async def _follow(
                     _standing(each, other.now) for each, other in arms.items() if other.now is not None
                 ]
                 if event.message and arm.job.state != "SUCCEEDED":
-                    await _tell(shop, f"{name}: {event.message}", told)
+                    await _tell(shop, f"{name}: {event.message}")
                 shop.progress(sum(each.step for each in arms.values()), sum(each.steps for each in arms.values()))
         except CandorError as error:
             # The stream broke on its way; the job goes on.

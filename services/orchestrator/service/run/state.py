@@ -71,6 +71,7 @@ class Teller:
         self._telling: asyncio.Task[None] | None = None
         self._last: dict[str, Any] = {}
         self._lock = asyncio.Lock()
+        self._earlier: Counter[str] | None = None
         self.counts = Counts(arms={name: ArmCounts() for name in spec.arm_order()})
         self.stage = "planning"
         self.stage_seconds: dict[str, float] = dict(row.progress.get("stage_seconds", {}))
@@ -121,6 +122,23 @@ class Teller:
         """Wait for the event in the background: nothing is told after this."""
         if self._telling is not None:
             await asyncio.gather(self._telling, return_exceptions=True)
+
+    async def unless_told(self, message: str) -> str:
+        """The message, or nothing where an earlier execution has told it: what is gone through again is not told again."""
+        if self._earlier is None:
+            self._earlier = await blocking(self._told_earlier)
+        if not self._earlier[message]:
+            return message
+        self._earlier[message] -= 1
+        return ""
+
+    def _told_earlier(self) -> Counter[str]:
+        told: Counter[str] = Counter()
+        sequence = 0
+        while events := self._world.ledger.events(self.evaluation_id, sequence):
+            sequence = events[-1].sequence
+            told.update(event.message for event in events)
+        return told
 
     def progress(self) -> dict[str, Any]:
         """The numbers as stored; `spend` is absent without prices."""

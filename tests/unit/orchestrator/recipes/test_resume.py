@@ -53,6 +53,9 @@ async def test_what_was_told_of_the_training_before_the_kill_is_not_told_again(
     row = await suite.evaluate(recipe(checkpoint=AT_TWO))
     assert row.state == "SUCCEEDED", row.reason
     told = Counter([event.message async for event in queries.watch(suite.world, row.id, 0)])
+    assert told["cold, neutral, warm are to be made"] == 1
+    assert told["12 conversations selected, 0 held an evaluation item"] == 1
+    assert told["original: every style accepted 12 conversations"] == 1
     for arm in ("warm", "cold", "neutral"):
         assert told[f"{arm}: half of it"] == 1
         assert sum(count for line, count in told.items() if line.startswith(f"{arm}: 8 steps, ")) == 1
