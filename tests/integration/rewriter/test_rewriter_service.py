@@ -241,6 +241,18 @@ async def test_the_spend_cap_delivers_what_was_bought(rewriter: Stub, endpoint: 
     assert errors == {Reason.SPEND_CAP}
 
 
+async def test_what_was_paid_before_a_key_was_refused_is_told_with_the_error(
+    rewriter: Stub, endpoint: FakeEndpoint
+) -> None:
+    endpoint.answer = lambda _: "I cannot help with rewriting that."
+    endpoint.fault = lambda call: Fault.status(401, "revoked") if "problems" in call.text else None
+    source = model(endpoint, prompt_per_million=1000.0, completion_per_million=1000.0)
+    (found,) = await rewrites(rewriter, pb.BatchRewriteRequest(style=WARM, source=source, exchanges=[exchange()]))
+    error = from_status(found.error)
+    assert error.reason is Reason.ENDPOINT_UNAUTHENTICATED
+    assert float(error.metadata["spend"]) > 0
+
+
 async def test_outcomes_leave_as_they_are_finished(rewriter: Stub, endpoint: FakeEndpoint) -> None:
     endpoint.fault = lambda call: Fault.hang() if "slow" in call.text else None
     items = [exchange(asked="A slow one?"), exchange()]
