@@ -20,6 +20,7 @@ from services.rewriter.service.budget import Budget
 Outcome = Rewrite | CandorError
 # The exchange is to blame, and would be again.
 _OF_THE_ITEM = (Reason.BAD_REPLY, Reason.CONTEXT_TOO_LONG)
+_BAD_REQUEST = ("400", "422")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +68,7 @@ async def _rewrite(writer: Writer, exchange: Exchange, job: Job, budget: Budget)
         except CandorError as error:
             if last is None:
                 raise
-            if error.reason not in _OF_THE_ITEM:
+            if not _of_the_item(error):
                 raise _unfinished(error, last) from error
             return last  # another attempt would fail alike: what was bought is delivered, with the reasons of its rejection
         last = await asyncio.to_thread(_certified, draft, price, task, job, last)
@@ -76,6 +77,12 @@ async def _rewrite(writer: Writer, exchange: Exchange, job: Job, budget: Budget)
         reasons = [f"{check.name}: {check.reason}" for check in last.checks if not check.passed]
     assert last is not None, "at least one attempt"
     return last
+
+
+def _of_the_item(error: CandorError) -> bool:
+    """Whether another call would fail alike. The endpoint served an attempt before: what it calls a bad request is this text (a filter)."""
+    refused = error.reason is Reason.ENDPOINT_REFUSED and error.metadata.get("status") in _BAD_REQUEST
+    return refused or error.reason in _OF_THE_ITEM
 
 
 def _unfinished(error: CandorError, last: Rewrite) -> CandorError:

@@ -90,7 +90,10 @@ async def test_a_failed_item_is_its_own_error_and_the_others_are_written() -> No
     assert [isinstance(outcome, Rewrite) for outcome in found] == [True, True, True, False, True, True]
 
 
-@pytest.mark.parametrize("reason", [Reason.RATE_LIMITED, Reason.ENDPOINT_UNAVAILABLE, Reason.ENDPOINT_UNAUTHENTICATED])
+@pytest.mark.parametrize(
+    "reason",
+    [Reason.RATE_LIMITED, Reason.ENDPOINT_UNAVAILABLE, Reason.ENDPOINT_UNAUTHENTICATED, Reason.ENDPOINT_REFUSED],
+)
 async def test_trouble_on_the_way_to_the_second_attempt_is_no_rejection_and_says_what_was_paid(reason: Reason) -> None:
     def write(task: Task) -> str:
         if task.attempt > 1:
@@ -103,11 +106,16 @@ async def test_trouble_on_the_way_to_the_second_attempt_is_no_rejection_and_says
     assert found.metadata == {"host": "llm", "spend": "0.5"}
 
 
-@pytest.mark.parametrize("reason", [Reason.BAD_REPLY, Reason.CONTEXT_TOO_LONG])
-async def test_a_second_attempt_that_would_always_fail_leaves_the_first_one_rejected(reason: Reason) -> None:
+@pytest.mark.parametrize(
+    ("reason", "status"),
+    [(Reason.BAD_REPLY, "200"), (Reason.CONTEXT_TOO_LONG, "413"), (Reason.ENDPOINT_REFUSED, "400")],
+)
+async def test_a_second_attempt_that_would_always_fail_leaves_the_first_one_rejected(
+    reason: Reason, status: str
+) -> None:
     def write(task: Task) -> str:
         if task.attempt > 1:
-            raise CandorError(reason, "no")
+            raise CandorError(reason, "no", metadata={"status": status})
         return BAD
 
     found = rewrite((await outcomes(Writer(write), exchanges()))[0])
