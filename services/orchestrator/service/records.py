@@ -35,16 +35,21 @@ class Records:
 
     def of(self, slots: Sequence[int], subjects: Sequence[Subject]) -> list[Record]:
         """Records of these slots, those of one slot side by side; calls that were not made are left out."""
+        return [record for records in self.by_slot(slots, subjects).values() for record in records]
+
+    def by_slot(self, slots: Sequence[int], subjects: Sequence[Subject]) -> dict[int, list[Record]]:
+        """The same by slot, in the order given."""
         keys = {(slot, subject.name): subject.key(self.workload.slots[slot]) for slot in slots for subject in subjects}
         wanted = list(keys.values())
         rows = self.ledger.responses(wanted)
         grades = self.ledger.grades(wanted, self.grader_digest)
         scores = self.ledger.scores(wanted, self.scorer) if self.scorer else {}
+        found: dict[int, list[Record]] = {slot: [] for slot in slots}
         prompts = {slot: self.workload.messages(slot) for slot in slots}
-        found = []
         for (slot, arm), key in keys.items():
             if key in rows:
-                found.append(self._record(slot, arm, prompts[slot], rows[key], grades.get(key), scores.get(key)))
+                record = self._record(slot, arm, prompts[slot], rows[key], grades.get(key), scores.get(key))
+                found[slot].append(record)
         return found
 
     def _record(

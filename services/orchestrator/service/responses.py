@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from chassis.errors import FieldViolation, invalid
 from services.orchestrator.domain.record import Record
@@ -13,6 +15,7 @@ from services.orchestrator.service.records import Records
 from services.orchestrator.service.world import World, blocking
 
 _KEPT = 4
+_CHARACTERS = 2_000_000  # on one page; at most four bytes each, half of the largest message
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,15 +26,23 @@ class RecordPage:
     next_token: str
 
 
+class _Basis(NamedTuple):
+    """What decides which replies and grades are an evaluation's."""
+
+    lineage: str
+    arms: Mapping[str, Any]
+    grader_digest: str
+
+
 class Responses:
     """Pages of responses. Keeps the slots of the evaluations read last, so that a page does not load the tasks again."""
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._kept: dict[str, Records] = {}
+        self._kept: dict[str, tuple[_Basis, Records]] = {}
 
     async def page(self, evaluation_id: str, arm: str, page_size: int, page_token: str) -> RecordPage:
-        """A page, in a stable order.
+        """A page, in a stable order; it ends early where replies are long.
 
         Raises:
             CandorError: EVALUATION_NOT_FOUND, INVALID_REQUEST (arm, size, token).
@@ -49,9 +60,10 @@ class Responses:
         row = await blocking(self._world.ledger.evaluation, evaluation_id)
         pinned = row.pinned.get("arms", {})
         grader = row.pinned.get("grader", {}).get("digest", "")
+        basis = _Basis(row.lineage, pinned, grader)
         kept = self._kept.get(evaluation_id)
-        if kept is not None and len(kept.subjects) == len(pinned) and kept.grader_digest == grader:
-            return kept
+        if kept is not None and kept[0] == basis:
+            return kept[1]
         spec = self._world.codec.decode(row.spec)
         prepared = await prepare(self._world, spec, row.limit)
         resolved = {name: Resolved.from_json(value) for name, value in pinned.items()}
@@ -62,7 +74,7 @@ class Responses:
             subjects=subjects(arms, resolved, row.lineage),
             grader_digest=grader,
         )
-        self._kept[evaluation_id] = found
+        self._kept[evaluation_id] = (basis, found)
         while len(self._kept) > _KEPT:
             del self._kept[next(iter(self._kept))]
         return found
@@ -72,10 +84,20 @@ def _page(found: Records, arm: str, size: int, kind: str, place: int) -> RecordP
     chosen = [subject for subject in found.subjects if not arm or subject.name == arm]
     slots = len(found.workload.slots)
     records: list[Record] = []
+    characters = 0
     step = max(1, size // max(1, len(chosen)))
     while place < slots and len(records) + len(chosen) <= max(size, len(chosen)):
-        stop = min(slots, place + step)
-        records += found.of(range(place, stop), chosen)
-        place = stop
+        for slot, more in found.by_slot(range(place, min(slots, place + step)), chosen).items():
+            characters += sum(map(_characters, more))
+            if records and characters > _CHARACTERS:
+                return RecordPage(records, write_token(kind, slot))
+            records += more
+            place = slot + 1
         step = max(1, (size - len(records)) // max(1, len(chosen)))
     return RecordPage(records, write_token(kind, place) if place < slots and chosen else "")
+
+
+def _characters(record: Record) -> int:
+    """Characters of all that may be long."""
+    long = (record.question, record.reply, record.error_message, record.rule, record.final_claim, record.judge_raw)
+    return sum(map(len, long)) + sum(len(content) for _, content in record.prompt)
