@@ -21,6 +21,7 @@ from services.orchestrator.backends.artifacts_files import FileArtifacts
 from services.orchestrator.backends.codec import ProtoCodec
 from services.orchestrator.backends.conversation_files import LocalConversations
 from services.orchestrator.backends.datasets import Datasets
+from services.orchestrator.backends.dbos_calls import RunsConfig
 from services.orchestrator.backends.grader_grpc import GrpcGrader
 from services.orchestrator.backends.inference_grpc import GrpcInference
 from services.orchestrator.backends.inference_routed import RoutedInference
@@ -31,7 +32,7 @@ from services.orchestrator.backends.reachable import answers
 from services.orchestrator.backends.replicas import Replicas
 from services.orchestrator.backends.report.files import FileReporter
 from services.orchestrator.backends.rewriter_grpc import GrpcRewriter
-from services.orchestrator.backends.runs_dbos import DbosRuns, RunsConfig
+from services.orchestrator.backends.runs_dbos import DbosRuns
 from services.orchestrator.backends.trainer_grpc import GrpcTrainer
 from services.orchestrator.service.queries import mark_cancelled
 from services.orchestrator.service.run.execute import execute

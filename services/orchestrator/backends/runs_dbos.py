@@ -16,47 +16,20 @@ import contextlib
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from chassis.errors import CandorError, Reason
+from chassis.errors import CandorError
 from chassis.logs import get_logger
-from services.orchestrator.backends.ledger_errors import translated
+from services.orchestrator.backends import dbos_calls
+from services.orchestrator.backends.dbos_calls import RunsConfig, Workflow
 from services.orchestrator.backends.replicas import Replicas
 
-if TYPE_CHECKING:
-    from dbos import WorkflowStatus
-
-# Changes when a newer program could not go on with an older one's runs. Recovery looks at it and not at the program's
-# version, so that an upgrade does not orphan runs.
-WORKFLOW_SCHEMA = "candor-runs-1"
-_QUEUE = "candor-evaluations"
 _LIVING = ("PENDING", "ENQUEUED", "DELAYED")
 _log = get_logger("runs")
 
 
 class _ReleasedError(BaseException):
     """Ends a workflow function without an outcome: DBOS records none, and the run stays to be recovered."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunsConfig:
-    """How runs are kept.
-
-    Attributes:
-        url: SQLAlchemy URL of DBOS's own tables.
-        executor_id: Stable name of this replica; empty: embedded.
-        max_runs: Evaluations that this replica runs at once.
-        poll_seconds: How often the queue is looked at.
-        beat_seconds: How often this replica says that it lives, and looks for cancelled runs.
-        retry_seconds: Pause before a run is taken up again that the ledger could not be told of.
-    """
-
-    url: str
-    executor_id: str = ""
-    max_runs: int = 4
-    poll_seconds: float = 0.5
-    beat_seconds: float = 1.0
-    retry_seconds: float = 10.0
 
 
 @dataclass(slots=True, eq=False)
@@ -98,8 +71,8 @@ class DbosRuns:
         self._coming: set[tuple[str, int]] = set()  # started and not begun yet
         self._begun: set[tuple[str, int]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._workflow: Callable[[str, int], None] | None = None
-        self._launching: asyncio.Task[None] | None = None
+        self._workflow: Workflow | None = None
+        self._launching: asyncio.Task[Workflow] | None = None
         self._tending: asyncio.Task[None] | None = None
         self._in_doubt = False  # others may have taken runs of ours
         self._closing = threading.Event()
@@ -124,9 +97,10 @@ class DbosRuns:
         self._coming.add((evaluation_id, attempt))
         here = False
         try:
-            await self._launch(self._config.executor_id or evaluation_id)
-            await asyncio.to_thread(self._submit, evaluation_id, attempt)
-            here = self._replicas is None
+            workflow = await self._launch(self._config.executor_id or evaluation_id)
+            queued = self._replicas is not None
+            await asyncio.to_thread(dbos_calls.submit, workflow, evaluation_id, attempt, queued=queued)
+            here = not queued
         finally:
             if not here:
                 # In the queue, where any replica may take it; or not at all.
@@ -167,78 +141,34 @@ class DbosRuns:
         if self._replicas is not None:
             with contextlib.suppress(CandorError):
                 await asyncio.to_thread(self._replicas.leave)
-        from dbos import DBOS
-
-        await asyncio.to_thread(DBOS.destroy)
+        await asyncio.to_thread(dbos_calls.destroy)
         self._workflow = None
 
-    async def _launch(self, executor_id: str) -> None:
+    async def _launch(self, executor_id: str) -> Workflow:
         """Launch DBOS, once: who gives up waiting for it, as health does, finds it further on the next time."""
         if self._launching is None or (self._launching.done() and self._workflow is None):
             self._launching = asyncio.create_task(self._begin(executor_id))
             self._launching.add_done_callback(_tell_of_a_failed_launch)
-        await asyncio.shield(self._launching)
+        return await asyncio.shield(self._launching)
 
-    async def _begin(self, executor_id: str) -> None:
+    async def _begin(self, executor_id: str) -> Workflow:
         self._loop = asyncio.get_running_loop()
         if self._replicas is not None:
             # Before DBOS takes up what this replica left: whoever has runs is on the list of the living.
             await asyncio.to_thread(self._replicas.beat)
-        self._workflow = await asyncio.to_thread(self._dbos, executor_id)
+        self._workflow = await asyncio.to_thread(dbos_calls.launch, self._config, executor_id, self._drive)
         if self._replicas is not None:
             self._tending = asyncio.create_task(self._tend(self._replicas))
             self._tending.add_done_callback(_tell_of_a_defect)
-
-    def _dbos(self, executor_id: str) -> Callable[[str, int], None]:
-        from dbos import DBOS, DBOSConfig
-
-        config: DBOSConfig = {
-            "name": "candor-orchestrator",
-            "system_database_url": self._config.url,
-            "application_version": WORKFLOW_SCHEMA,
-            "executor_id": executor_id,
-            "log_level": "ERROR",
-            "notification_listener_polling_interval_sec": 1.0,
-        }
-        DBOS(config=config)
-
-        def evaluation(evaluation_id: str, attempt: int) -> None:
-            self._drive(evaluation_id, attempt)
-
-        # A run is taken up again however often its process dies: what is asked only ever shrinks.
-        workflow = DBOS.workflow(name="candor_evaluation", max_recovery_attempts=None)(evaluation)
-        try:
-            with translated():
-                DBOS.launch()
-                if self._replicas is not None:
-                    DBOS.register_queue(
-                        _QUEUE,
-                        worker_concurrency=self._config.max_runs,
-                        polling_interval_sec=self._config.poll_seconds,
-                        on_conflict="always_update",
-                    )
-        except BaseException:
-            DBOS.destroy()  # half launched, it would pass for launched
-            raise
-        return workflow
-
-    def _submit(self, evaluation_id: str, attempt: int) -> None:
-        from dbos import DBOS, SetWorkflowID
-
-        assert self._workflow is not None
-        with translated(), SetWorkflowID(_workflow_id(evaluation_id, attempt)):
-            if self._replicas is None:
-                DBOS.start_workflow(self._workflow, evaluation_id, attempt)
-            else:
-                DBOS.enqueue_workflow(_QUEUE, self._workflow, evaluation_id, attempt)
+        return self._workflow
 
     def _recorded(self, evaluation_id: str, attempt: int) -> bool:
-        status = _status(evaluation_id, attempt)
+        status = dbos_calls.status(evaluation_id, attempt)
         return status is not None and status.status in _LIVING
 
     def _taken(self, evaluation_id: str, attempt: int) -> bool:
         """Whether a run of ours is in the queue again, or another replica's."""
-        status = _status(evaluation_id, attempt)
+        status = dbos_calls.status(evaluation_id, attempt)
         return status is not None and (status.status, status.executor_id) != ("PENDING", self._config.executor_id)
 
     def _drive(self, evaluation_id: str, attempt: int) -> None:
@@ -313,7 +243,7 @@ class DbosRuns:
         self._in_doubt = False
 
     async def _bury(self, replicas: Replicas) -> None:
-        if dead := await asyncio.to_thread(replicas.bury, adopt):
+        if dead := await asyncio.to_thread(replicas.bury, dbos_calls.adopt):
             _log.warning("adopted the runs of silent replicas", replicas=dead)
 
     async def _hear(self, _replicas: Replicas) -> None:
@@ -322,36 +252,7 @@ class DbosRuns:
                 await self._close_cancelled(evaluation_id)
 
 
-def adopt(executors: list[str]) -> None:
-    """Put the runs of these executors into the queue again.
-
-    Raises:
-        CandorError: LEDGER_LOCKED when not all of them could be; doing it again does no harm.
-    """
-    from dbos import DBOS
-
-    with translated():
-        DBOS._recover_pending_workflows(executors)  # noqa: SLF001 (DBOS offers recovery of others only under this name)
-        # DBOS logs what it failed to recover, and goes on.
-        left = DBOS.list_workflows(
-            status="PENDING",
-            executor_id=executors,
-            app_version=WORKFLOW_SCHEMA,
-            load_input=False,
-            load_output=False,
-        )
-    if left:
-        raise CandorError(Reason.LEDGER_LOCKED, f"{len(left)} runs of silent replicas could not be adopted")
-
-
-def _status(evaluation_id: str, attempt: int) -> WorkflowStatus | None:
-    from dbos import DBOS
-
-    with translated():
-        return DBOS.get_workflow_status(_workflow_id(evaluation_id, attempt))
-
-
-def _tell_of_a_failed_launch(launching: asyncio.Task[None]) -> None:
+def _tell_of_a_failed_launch(launching: asyncio.Task[Workflow]) -> None:
     """Health, which asks for it, says no more than that we are not ready."""
     if not launching.cancelled() and (error := launching.exception()) is not None:
         _log.warning("runs cannot be taken yet", error=str(error))
@@ -360,7 +261,3 @@ def _tell_of_a_failed_launch(launching: asyncio.Task[None]) -> None:
 def _tell_of_a_defect(tending: asyncio.Task[None]) -> None:
     if not tending.cancelled() and (error := tending.exception()) is not None:
         _log.error("the heartbeat ended by a defect", exc_info=error)
-
-
-def _workflow_id(evaluation_id: str, attempt: int) -> str:
-    return f"{evaluation_id}-{attempt}"

@@ -12,9 +12,10 @@ from dbos import DBOS
 
 from chassis.errors import CandorError, Reason
 from services.orchestrator.backends import ledger_schema as t
+from services.orchestrator.backends.dbos_calls import RunsConfig, adopt
 from services.orchestrator.backends.ledger_engine import Database
 from services.orchestrator.backends.replicas import Replicas
-from services.orchestrator.backends.runs_dbos import DbosRuns, RunsConfig, adopt
+from services.orchestrator.backends.runs_dbos import DbosRuns
 
 MODES = ("embedded", "sqlite", "postgres")
 
