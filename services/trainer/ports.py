@@ -78,6 +78,13 @@ class Executor(Protocol):
         """
         ...
 
+    def reopen(self, job: Job, folder: Path) -> bool:
+        """Whether a finished job has lost an adapter, so that it has to run again; what would keep it from that is removed.
+
+        Adapters that are left stay as they are.
+        """
+        ...
+
     async def abandon(self, job: Job) -> None:
         """Let go of what goes on elsewhere when a person cancels a job. Raises CandorError."""
         ...

@@ -99,4 +99,5 @@ def artifact_errors() -> Iterator[Any]:
     try:
         yield
     except OSError as error:
-        raise storage_error(error, "the artifacts cannot be used") from error
+        where = f" ({error.filename})" if error.filename else ""
+        raise storage_error(error, f"the artifacts cannot be used{where}") from error

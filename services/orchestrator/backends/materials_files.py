@@ -26,15 +26,15 @@ class FileMaterials:
         self._local = "file" in (self._fs.protocol if isinstance(self._fs.protocol, tuple) else (self._fs.protocol,))
         self._root = root.rstrip("/")
 
-    def has(self, folder: str) -> bool:
+    def has(self, folder: str, *names: str) -> bool:
         """See ports."""
         with artifact_errors():
             self._fs.invalidate_cache()
-            return bool(self._fs.exists(f"{self._home(folder)}/card.json"))
+            return all(self._fs.exists(f"{self._home(folder)}/{name}") for name in ("card.json", *names))
 
     def write(self, folder: str, files: Mapping[str, bytes]) -> None:
         """See ports."""
-        if self.has(folder):
+        if self.has(folder, *files):
             return
         home = self._home(folder)
         fresh = f"{self._root}/.incoming-{uuid.uuid4().hex}"
@@ -46,7 +46,7 @@ class FileMaterials:
                         file.write(body)
                 self._fs.makedirs(home.rpartition("/")[0], exist_ok=True)
                 if self._fs.exists(home):
-                    self._fs.rm(home, recursive=True)  # without its card: left by a store that copies
+                    self._fs.rm(home, recursive=True)  # a part of it: left by a store that copies, or by a person
                 self._fs.mv(fresh, home, recursive=True)
             finally:
                 if self._fs.exists(fresh):

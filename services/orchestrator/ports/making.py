@@ -241,12 +241,12 @@ class Materials(Protocol):
     Every method raises CandorError DISK_FULL or STORAGE_UNUSABLE when the store cannot be used.
     """
 
-    def has(self, folder: str) -> bool:
-        """Whether the folder is there, whole."""
+    def has(self, folder: str, *names: str) -> bool:
+        """Whether the folder is there, and these files in it."""
         ...
 
     def write(self, folder: str, files: Mapping[str, bytes]) -> None:
-        """Write all files or none; a folder that is there is left as it is."""
+        """Write all files or none; a folder that is there with all of them is left as it is."""
         ...
 
     def read(self, folder: str, name: str) -> bytes:

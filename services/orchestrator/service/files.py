@@ -74,14 +74,20 @@ async def report_chunks(world: World, evaluation_id: str, wanted: Sequence[str])
     """(file, piece) of the files of a finished evaluation; an empty file is one empty piece.
 
     Raises:
-        CandorError: EVALUATION_NOT_FOUND, EVALUATION_UNFINISHED, INVALID_REQUEST (no such file).
+        CandorError: EVALUATION_NOT_FOUND (its files are gone, too), EVALUATION_UNFINISHED, INVALID_REQUEST (no such file).
     """
     row = await blocking(world.ledger.evaluation, evaluation_id)
-    names = await blocking(world.artifacts.names, evaluation_id) if row.state == "SUCCEEDED" else []
-    if not names:
+    if row.state != "SUCCEEDED":
         raise CandorError(
             Reason.EVALUATION_UNFINISHED, f"evaluation {evaluation_id} is {row.state}: it has no report yet"
         )
+    names = await blocking(world.artifacts.names, evaluation_id)
+    if not names:
+        message = (
+            f"the report files of evaluation {evaluation_id} are gone from the artifacts (folder {evaluation_id}); evaluate "
+            "its document again under another name: nothing is asked again, and the report is written anew"
+        )
+        raise CandorError(Reason.EVALUATION_NOT_FOUND, message)
     strangers = [
         FieldViolation(f"files[{index}]", f"{name!r} is not one of {', '.join(names)}")
         for index, name in enumerate(wanted)

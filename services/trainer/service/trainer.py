@@ -71,6 +71,8 @@ class TrainerService:
                 self._begin(job)
                 return job
         job = self._known()[name]
+        if job.state is State.SUCCEEDED and self._executors[spec.executor].reopen(job, self._store.folder(name)):
+            job = replace(job, state=State.CANCELLED, checkpoints=())  # they are told again
         if job.state in (State.FAILED, State.CANCELLED):
             job = replace(job, spec=resolved)  # the same content may lie elsewhere now
             self._begin(job)

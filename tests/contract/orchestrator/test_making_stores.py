@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from chassis.errors import CandorError
 from services.orchestrator.backends import ledger_schema as t
 from services.orchestrator.backends.ledger_engine import Database
 from services.orchestrator.backends.ledger_sql import SqlLedger
@@ -94,6 +95,21 @@ def test_a_folder_that_is_there_is_left_as_it_is(materials: FileMaterials) -> No
     materials.write("datasets/ab12", {"card.json": b"first"})
     materials.write("datasets/ab12", {"card.json": b"second"})
     assert materials.read("datasets/ab12", "card.json") == b"first"
+
+
+def test_a_folder_that_lost_a_file_is_written_anew(materials: FileMaterials) -> None:
+    files = {"card.json": b"x", "train.jsonl": b"whole"}
+    materials.write("datasets/ab12", files)
+    materials._fs.rm(materials.location("datasets/ab12", "train.jsonl"))
+    assert materials.has("datasets/ab12")
+    assert not materials.has("datasets/ab12", "train.jsonl")
+    materials.write("datasets/ab12", files)
+    assert materials.read("datasets/ab12", "train.jsonl") == b"whole"
+
+
+def test_what_cannot_be_read_is_named(materials: FileMaterials) -> None:
+    with pytest.raises(CandorError, match=r"selections/ab12/train\.jsonl.*give the same command again"):
+        materials.read("selections/ab12", "train.jsonl")
 
 
 def test_half_a_folder_is_written_anew(materials: FileMaterials) -> None:

@@ -2,12 +2,15 @@
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 from candor.orchestrator.v1 import evaluation_pb2, orchestrator_pb2
 
+from chassis.clients import translated
 from chassis.errors import CandorError, Reason
 from chassis.testing.fake_endpoint import FakeEndpoint, Fault
 
@@ -49,6 +52,25 @@ async def test_from_an_uploaded_file_to_a_verdict_and_its_files(
     assert json.loads(files["verdict.json"]) == verdict
     request = orchestrator_pb2.GetReportRequest(name=done.name, files=["junit.xml"])
     assert [chunk.file async for chunk in client.stub.GetReport(request)] == ["junit.xml"]
+
+
+async def test_a_report_that_somebody_removed_is_written_anew_and_nothing_is_asked(
+    client: Any, document: Document, questions: Callable[[int], bytes], endpoint: FakeEndpoint, tmp_path: Path
+) -> None:
+    digest = await _uploaded(client, questions(12))
+    done = await client.evaluate(document(digest))
+    shutil.rmtree(tmp_path / "state" / "artifacts" / done.name.removeprefix("evaluations/"))
+    asked = len(endpoint.calls)
+    with pytest.raises(CandorError) as caught, translated("orchestrator"):
+        await anext(aiter(client.stub.GetReport(orchestrator_pb2.GetReportRequest(name=done.name))))
+    assert caught.value.reason is Reason.EVALUATION_NOT_FOUND
+    assert "gone from the artifacts" in caught.value.message
+    assert "under another name" in caught.value.message
+    again = await client.evaluate(document(digest, name="again"))
+    assert again.verdict == done.verdict
+    assert len(endpoint.calls) == asked
+    request = orchestrator_pb2.GetReportRequest(name=again.name, files=["report.html"])
+    assert [chunk.file async for chunk in client.stub.GetReport(request)]
 
 
 async def test_replies_are_listed_page_by_page_each_once(

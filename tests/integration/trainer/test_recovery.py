@@ -174,3 +174,22 @@ async def test_a_root_that_cannot_be_made_is_said(serve: Any, tmp_path: Path) ->
     with pytest.raises(CandorError, match=r"CANDOR_TRAINER_ARTIFACTS: .* cannot be used"):
         async with serve(tmp_path / "file" / "artifacts"):
             pass
+
+
+@pytest.mark.parametrize("lost", [0, -1], ids=["the first", "the last"])
+async def test_an_adapter_that_somebody_removed_is_made_again(
+    trainer: Any, make_spec: Spec, watch: Any, unbroken: pb.TrainingJob, lost: int
+) -> None:
+    """To the same weights within noise; the others stay as they are. A folder without its weights counts as removed."""
+    request = pb.CreateTrainingJobRequest(spec=make_spec())
+    job = await trainer.CreateTrainingJob(request)
+    await watch(trainer, job.name)
+    before = list((await trainer.GetTrainingJob(pb.GetTrainingJobRequest(name=job.name))).checkpoints)
+    (Path(before.pop(lost).path) / "adapter_model.safetensors").unlink()
+    again = await trainer.CreateTrainingJob(request)
+    assert again.name == job.name
+    await watch(trainer, job.name)
+    after = await trainer.GetTrainingJob(pb.GetTrainingJobRequest(name=job.name))
+    assert after.state == "SUCCEEDED", after.reason
+    assert {each.digest for each in before} < {each.digest for each in after.checkpoints}
+    assert max(far_apart(*pair) for pair in zip(after.checkpoints, unbroken.checkpoints, strict=True)) < 1e-5

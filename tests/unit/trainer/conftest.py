@@ -30,6 +30,7 @@ class FakeExecutor:
         self.abandoned: list[str] = []
         self.fails: CandorError | None = None
         self.again = False
+        self.lost = False
 
     def allow(self, steps: int = 100) -> None:
         for _ in range(steps):
@@ -64,6 +65,10 @@ class FakeExecutor:
             yield Done()
         finally:
             self.running -= 1
+
+    def reopen(self, job: Job, folder: Path) -> bool:
+        lost, self.lost = self.lost, False
+        return lost
 
     async def abandon(self, job: Job) -> None:
         self.abandoned.append(job.id)

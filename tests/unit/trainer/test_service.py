@@ -264,3 +264,18 @@ def test_an_event_that_a_crash_cut_off_is_dropped_and_its_number_given_again(
     assert [event.message for event in events] == ["one", "two", "three"]
     assert restarted.events("a", end) == ([], end)
     assert [known.spec for known in restarted.load()] == [job.spec]
+
+
+async def test_a_finished_job_that_lost_an_adapter_runs_again_when_it_is_created_again(
+    make_service: Make, executor: Any, spec_of: Spec
+) -> None:
+    service = make_service(executor)
+    executor.allow(10)
+    job = await service.create(spec_of())
+    await all_events(service, job.name)
+    assert (await service.create(spec_of())).state == "SUCCEEDED"
+    executor.lost = True
+    again = await service.create(spec_of())
+    assert (again.name, again.state, again.checkpoints) == (job.name, "PENDING", ())
+    await all_events(service, job.name)
+    assert service.get(job.name).state == "SUCCEEDED"

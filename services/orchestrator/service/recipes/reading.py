@@ -61,14 +61,20 @@ async def select(shop: Workshop, group: Group) -> Selection:
         CandorError: BAD_DATASET, BAD_TRAINING_DATA, DOCUMENT_CHANGED (the file is another than when the evaluation began),
             and what the rewriter says.
     """
-    folder = await shop.remembered("selections", group.base)
-    if folder is not None and await blocking(shop.materials.has, folder):
-        selection = await blocking(_load, shop, folder)
+    known = await shop.remembered("selections", group.base)
+    if known is not None and await blocking(shop.materials.has, known, _TRAIN, _VALIDATION):
+        selection = await blocking(_load, shop, known)
         await _check_unchanged(shop, group, selection)
         return selection
     opened = await blocking(shop.files.open, group.common.conversations)
     folder = "selections/" + _key(shop, group, opened.digest)
-    if not await blocking(shop.materials.has, folder):
+    if known not in (None, folder):
+        message = (
+            f"the conversations that were selected are gone ({shop.materials.location(known, CARD)}), and they cannot be "
+            f"selected again: {opened.name}, or Candor, is another since. Start a new evaluation (--new)"
+        )
+        raise CandorError(Reason.DOCUMENT_CHANGED, message)
+    if not await blocking(shop.materials.has, folder, _TRAIN, _VALIDATION):
         await _make(shop, group, opened, folder)
     await shop.remember("selections", group.base, folder)
     return await blocking(_load, shop, folder)

@@ -10,11 +10,13 @@ from chassis.errors import CandorError, Reason
 from chassis.logs import get_logger
 from services.orchestrator.domain.board import Board
 from services.orchestrator.domain.gate.result import Progress
+from services.orchestrator.domain.making.made import Made
 from services.orchestrator.domain.subjects import dead, unlike
 from services.orchestrator.ports import CLOSED_STATES, VERDICT_FILE, EvaluationRow
 from services.orchestrator.service.judging import judge_digest, judge_error
-from services.orchestrator.service.prepare import prepare, with_judge
+from services.orchestrator.service.prepare import Prepared, prepare, with_judge
 from services.orchestrator.service.queries import mark_cancelled
+from services.orchestrator.service.recipes.gone import with_mend
 from services.orchestrator.service.recipes.make import make
 from services.orchestrator.service.run.adopt import adopt
 from services.orchestrator.service.run.ask import Asker
@@ -94,8 +96,16 @@ async def _conduct(world: World, row: EvaluationRow, teller: Teller) -> None:
     await teller.tell("planning")
     prepared = await prepare(world, spec, row.limit, ask=True)
     made = await make(world, row, spec, prepared.pool, teller)
-    spec = made.applied(spec)
-    prepared = replace(prepared, spec=spec)
+    try:
+        await _evaluate(world, row, replace(prepared, spec=made.applied(spec)), made, teller)
+    except* CandorError as group:
+        error = _first(group)
+        raise with_mend(error, made) from error
+
+
+async def _evaluate(world: World, row: EvaluationRow, prepared: Prepared, made: Made, teller: Teller) -> None:
+    """Ask, grade, score and report, with every arm there."""
+    spec = prepared.spec
     await teller.enter("describing")
     subjects = await identify_arms(world, row, spec, made.tuned_from(spec))
     grader = await identify_grader(world, row, spec)

@@ -34,7 +34,7 @@ def publish(folder: Path, step: int, base: str, save: Callable[[Path], None], ca
         (temporary / CONFIG).write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", "utf-8")
         (temporary / "README.md").write_text(card, "utf-8")
 
-    place = folder / f"checkpoint-{step}"
+    place = place_of(folder, step)
     whole(place, fill)
     return place, digest(place)
 
@@ -52,6 +52,16 @@ def whole(place: Path, fill: Callable[[Path], None]) -> None:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     _sync(place.parent)
+
+
+def place_of(folder: Path, step: int) -> Path:
+    """Where a job's adapter of a step lies."""
+    return folder / f"checkpoint-{step}"
+
+
+def complete(place: Path) -> bool:
+    """Whether config and weights are there."""
+    return all((place / name).is_file() for name in (CONFIG, WEIGHTS))
 
 
 def digest(place: Path) -> str:

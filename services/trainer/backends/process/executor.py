@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from chassis.errors import CandorError, Reason
+from services.trainer.backends.process.adapters import complete, place_of
 from services.trainer.backends.process.child import kill, last_words, reap, start
+from services.trainer.backends.process.keeping import withdraw
 from services.trainer.backends.process.order import Order
 from services.trainer.backends.process.room import device_here, layout, room
 from services.trainer.backends.process.stopwatch import Stopwatch
@@ -127,6 +129,13 @@ class ProcessExecutor:
         finally:
             stopper.cancel()
             await reap(process)
+
+    def reopen(self, job: Job, folder: Path) -> bool:
+        """See the port. It goes on from the last state before the lost adapter, or from the start."""
+        lost = [saved for saved in job.checkpoints if not complete(place_of(folder, saved.step))]
+        if lost:
+            withdraw(folder, lost)
+        return bool(lost)
 
     async def abandon(self, job: Job) -> None:
         """See the port: nothing goes on elsewhere."""

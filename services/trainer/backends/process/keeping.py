@@ -14,13 +14,16 @@ from statistics import fmean
 from typing import Any
 
 from chassis.errors import CandorError, Reason
-from services.trainer.backends.process.adapters import publish, sync
+from services.trainer.backends.process.adapters import place_of, publish, sync
 from services.trainer.backends.process.channel import Channel
 from services.trainer.backends.process.order import Order
+from services.trainer.domain.job import Saved
 from services.trainer.domain.schedule import Plan
 
 # A state that lacks it was cut off while it was written.
 _COMPLETE = "complete"
+# Folder of a job's states.
+STATES = "state"
 _RECENT = 20
 _MADE = "made.jsonl"
 
@@ -34,6 +37,16 @@ def newest_state(states: Path) -> Path | None:
         else:
             shutil.rmtree(folder)
     return max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]), default=None)
+
+
+def withdraw(folder: Path, lost: Sequence[Saved]) -> None:
+    """Remove what is left of lost adapters, and every state later than the first of them."""
+    for saved in lost:
+        shutil.rmtree(place_of(folder, saved.step), ignore_errors=True)
+    first = min(saved.step for saved in lost)
+    for state in (folder / STATES).glob("checkpoint-*"):
+        if int(state.name.rpartition("-")[2]) > first:
+            shutil.rmtree(state)
 
 
 class Made:

@@ -13,7 +13,7 @@ from typing import Any
 from chassis.errors import CandorError, Reason
 from services.trainer.backends.process.adapters import whole
 from services.trainer.backends.process.channel import Channel
-from services.trainer.backends.process.keeping import Keeper, newest_state
+from services.trainer.backends.process.keeping import STATES, Keeper, newest_state
 from services.trainer.backends.process.order import Order
 from services.trainer.backends.process.tokens import load_tokenizer, tokenize
 from services.trainer.domain.labels import Example
@@ -140,7 +140,7 @@ def make_trainer(order: Order, folder: Path, course: Course, model: Any, *, gpu:
     rows = device_batch(training.device_batch_size, course.shape.batch, training.processes, MOST_AT_ONCE)
     recompute = training.gradient_checkpointing
     arguments = libraries.SFTConfig(
-        output_dir=str(folder / "state"),
+        output_dir=str(folder / STATES),
         max_steps=course.shape.steps,
         per_device_train_batch_size=rows,
         gradient_accumulation_steps=max(1, course.shape.batch // (rows * training.processes)),

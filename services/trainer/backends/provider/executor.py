@@ -87,6 +87,10 @@ class ProviderExecutor:
                 return
             theirs = await api.get(str(theirs["id"]))
 
+    def reopen(self, job: Job, folder: Path) -> bool:  # noqa: ARG002 -- the port's signature
+        """See the port: what a provider keeps is not ours to look after."""
+        return False
+
     async def abandon(self, job: Job) -> None:
         """See the port: the provider's job is cancelled."""
         if theirs := job.resume.get("job"):

@@ -71,13 +71,14 @@ class FakeMaterials:
     folders: dict[str, dict[str, bytes]] = field(default_factory=dict)
     error: CandorError | None = None
 
-    def has(self, folder: str) -> bool:
-        return folder in self.folders
+    def has(self, folder: str, *names: str) -> bool:
+        return set(names) <= self.folders.get(folder, {}).keys() and folder in self.folders
 
     def write(self, folder: str, files: dict[str, bytes]) -> None:
         if self.error is not None:
             raise self.error
-        self.folders.setdefault(folder, dict(files))
+        if not self.has(folder, *files):
+            self.folders[folder] = dict(files)
 
     def read(self, folder: str, name: str) -> bytes:
         return self.folders[folder][name]

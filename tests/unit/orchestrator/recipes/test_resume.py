@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from candor.orchestrator.v1 import evaluation_pb2
 
+from chassis.errors import CandorError, Reason
 from services.orchestrator.service import queries
 
 Recipe = Callable[..., evaluation_pb2.EvaluationSpec]
@@ -144,3 +145,48 @@ async def test_another_rewriter_buys_anew(suite: Any, makers: Any, recipe: Recip
     makers.rewriter.version = "2"
     await suite.evaluate(recipe(checkpoint=AT_TWO), resume="new")
     assert set(Counter(makers.rewriter.rewritten).values()) == {2}
+
+
+def _lose(makers: Any, kind: str) -> None:
+    """Somebody removes folders from the artifacts."""
+    for folder in [folder for folder in makers.materials.folders if folder.startswith(kind)]:
+        del makers.materials.folders[folder]
+
+
+@pytest.mark.parametrize("kind", ["selections", "datasets"])
+async def test_what_is_lost_of_the_making_is_made_again_and_nothing_is_bought_twice(
+    suite: Any, makers: Any, recipe: Recipe, kind: str
+) -> None:
+    await _killed(suite, makers.trainer.fuse, recipe(checkpoint=AT_TWO), 7)
+    before = dict(makers.materials.folders)
+    _lose(makers, kind)
+    row = await suite.evaluate(recipe(checkpoint=AT_TWO))
+    assert row.state == "SUCCEEDED", row.reason
+    assert makers.materials.folders == before
+    assert max(Counter(makers.rewriter.rewritten).values()) == 1
+
+
+async def test_a_lost_selection_of_a_file_that_changed_is_told(suite: Any, makers: Any, recipe: Recipe) -> None:
+    await _killed(suite, makers.trainer.fuse, recipe(checkpoint=AT_TWO), 7)
+    _lose(makers, "selections")
+    makers.files.data["talks.jsonl"] += b"\n"
+    row = await suite.evaluate(recipe(checkpoint=AT_TWO))
+    assert (row.state, row.failure_reason) == ("FAILED", "DOCUMENT_CHANGED")
+    assert "talks.jsonl, or Candor, is another since. Start a new evaluation (--new)" in row.reason
+
+
+async def test_an_adapter_that_is_gone_is_told_with_its_folder_and_the_mend(
+    suite: Any, makers: Any, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    describe = suite.inference.describe
+
+    async def gone(arm: Any) -> Any:
+        if arm.name == "warm":
+            raise CandorError(Reason.CHECKPOINT_NOT_FOUND, "model.checkpoint.adapter: there is no folder /x")
+        return await describe(arm)
+
+    monkeypatch.setattr(suite.inference, "describe", gone)
+    row = await suite.evaluate(recipe(checkpoint=AT_TWO))
+    assert (row.state, row.failure_reason) == ("FAILED", "CHECKPOINT_NOT_FOUND")
+    assert "arms.warm.checkpoint.adapter: there is no folder /x" in row.reason
+    assert "checkpoint-8) was made for this evaluation. Put it back, or start anew (--new)" in row.reason
