@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -200,7 +201,7 @@ async def test_killed_at_every_stage_it_goes_on_and_pays_nothing_twice(
 ) -> None:
     wrote = Writer()
     with FakeEndpoint(wrote) as writer:
-        writer.fault = lambda call: Fault.delay(0.05)
+        writer.fault = lambda call: Fault.delay(0.3)  # some have their answer for seconds when the process is killed
         rewriter = evaluation_pb2.RewriterSource()
         rewriter.endpoint.base_url, rewriter.endpoint.model = writer.base_url, "writer"
         spec = recipe(rewriter=rewriter)
@@ -212,9 +213,10 @@ async def test_killed_at_every_stage_it_goes_on_and_pays_nothing_twice(
         spec.arms["warm"].sft.style_definition.instruction = "Speak formally."
         spec.arms["warm"].sft.checkpoint.choose_on = "warm"
         spec.warmth.model = str(base)
-        moments = [("rewriting", 6), ("training", 3), ("choosing", 12)]
+        moments = [("rewriting", 20), ("training", 3), ("choosing", 12)]
         names = set()
         kills = []
+        killed_at = []
         for stage, done in moments:
             process = await start_process(str(tmp_path / "state"), script="makers_process.py")
             client = open_client(process.address)
@@ -227,6 +229,7 @@ async def test_killed_at_every_stage_it_goes_on_and_pays_nothing_twice(
                 ),
             )
             process.kill()
+            killed_at.append(time.monotonic())
             kills.append(len(wrote.asked))
         process = await start_process(str(tmp_path / "state"), script="makers_process.py")
         client = open_client(process.address)
@@ -236,7 +239,11 @@ async def test_killed_at_every_stage_it_goes_on_and_pays_nothing_twice(
         assert done.state == "SUCCEEDED", done.reason
         asked = Counter(wrote.asked)
         assert len(asked) == 36
-        assert sum(asked.values()) - len(asked) <= 4, "at most what was in flight is bought again"
+        first = killed_at[0]
+        old = {call.digest for call in writer.calls if 0 < call.answered_monotonic < first - 1.0 and call.status == 200}
+        assert len(old) > 2, "the kill came late enough to prove something"
+        again = [call for call in writer.calls if call.asked_monotonic > first and call.digest in old]
+        assert all("<<<" not in call.messages[-1][1] for call in again), "a rewrite that was paid for was lost"
         assert kills[1] == kills[2] == len(wrote.asked), "nothing is bought once the rewriting is over"
         (made,) = json.loads(done.verdict_json)["made"]
         assert [point["epoch"] for point in made["curve"]] == [0.0, 1.0, 2.0]
