@@ -111,7 +111,7 @@ class CheckpointFiles:
         }
         if found.adapter is not None:
             said = read_adapter_config(found.adapter)
-            adapters.check_fit(said, _shapes([found.adapter / _ADAPTER_WEIGHTS], _ADAPTER), self._base_shapes(folder))
+            adapters.check_fit(said, adapter_shapes(found.adapter), self._base_shapes(folder))
             shaping = [adapters.shaping(said), self._hash(found.adapter / _ADAPTER_WEIGHTS)]
             parts |= {"adapter": _digest(shaping), "form": "adapter"}
         return parts
@@ -147,6 +147,11 @@ def read_adapter_config(adapter: Path) -> Mapping[str, Any]:
     said = _read_json(adapter / _ADAPTER_CONFIG, _ADAPTER)
     adapters.check_config(said)
     return said
+
+
+def adapter_shapes(adapter: Path) -> adapters.Shapes:
+    """Tensor shapes of an adapter's folder."""
+    return _shapes([adapter / _ADAPTER_WEIGHTS], _ADAPTER)
 
 
 def check_unchanged(stamps: Sequence[Stamp], where: str) -> None:

@@ -84,6 +84,13 @@ def rank(config: Mapping[str, Any]) -> int:
     return max([int(config["r"]), *(int(value) for value in patterns.values())])
 
 
+def targets(config: Mapping[str, Any], tensors: Shapes) -> set[str]:
+    """Last words of the modules that it changes; where its settings have a pattern, those of its tensors."""
+    named = config["target_modules"]
+    modules = _modules(tensors) if isinstance(named, str) else named
+    return {str(module).rpartition(".")[2] for module in modules}
+
+
 def _modules(tensors: Shapes) -> dict[str, tuple[tuple[int, ...], tuple[int, ...]]]:
     """Shapes of A and B by module."""
     parts: dict[str, dict[str, tuple[int, ...]]] = {}

@@ -20,7 +20,7 @@ from prometheus_client import generate_latest
 from chassis.egress import Egress, Guard
 from chassis.errors import CandorError, Reason
 from chassis.metrics import Metrics
-from services.inference.backends.vllm import EngineOptions, VllmBackend
+from services.inference.backends.vllm import EngineOptions, VllmBackend, engine
 from services.inference.backends.vllm import backend as module
 from services.inference.backends.vllm.options import Build
 from services.inference.domain.model import Checkpoint, ModelSpec, Prompt, Reply, Sampling
@@ -212,6 +212,28 @@ async def test_a_model_that_dies_at_its_first_step_fails_at_once_and_not_again_a
     with pytest.raises(CandorError, match="could not start with this checkpoint: RuntimeError: the kernel gave up"):
         await ask(await subject(make(), base), "hi")
     assert len(events(state, "start")) == 1
+
+
+async def test_another_program_on_its_port_is_not_taken_for_the_engine(
+    make: Make, base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Healthy, but of other keys."""
+        request = await reader.readuntil(b"\r\n\r\n")
+        status = b"200 OK" if request.startswith(b"GET") else b"401 Unauthorized"
+        writer.write(b"HTTP/1.1 " + status + b"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    found = await subject(make(), base)
+    async with await asyncio.start_server(refuse, "127.0.0.1", 0) as foreign:
+        port = foreign.sockets[0].getsockname()[1]
+        with monkeypatch.context() as patched:
+            patched.setattr(engine, "_free_port", lambda: port)
+            with pytest.raises(WholeSubjectError, match="another program answers") as caught:
+                await ask(found, "hi")
+        assert caught.value.retryable
+        assert await ask(found, "hi") == ["base: hi"]
 
 
 async def test_a_server_that_never_answers_is_ended(make: Make, base: Path, state: Path) -> None:

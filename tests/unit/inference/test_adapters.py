@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from chassis.errors import CandorError, Reason
-from services.inference.domain.adapters import check_config, check_fit, rank, shaping
+from services.inference.domain.adapters import check_config, check_fit, rank, shaping, targets
 
 CONFIG: dict[str, Any] = {"peft_type": "LORA", "r": 4, "bias": "none", "target_modules": ["q_proj", "up_proj"]}
 BASE = {
@@ -116,3 +116,9 @@ def test_only_what_shapes_replies_is_in_the_identity() -> None:
 def test_the_largest_rank_counts() -> None:
     assert rank(CONFIG) == 4
     assert rank(CONFIG | {"rank_pattern": {"q_proj": 16}}) == 16
+
+
+def test_what_an_adapter_changes_is_named_by_its_settings_or_where_they_are_a_pattern_by_its_tensors() -> None:
+    tensors = {f"layers.0.mlp.router.lora_{part}.weight": shape for part, shape in (("A", (4, 8)), ("B", (8, 4)))}
+    assert targets({"target_modules": ["q_proj", "mlp.up_proj"]}, tensors) == {"q_proj", "up_proj"}
+    assert targets({"target_modules": r".*\.(router|q_proj)"}, tensors) == {"router"}

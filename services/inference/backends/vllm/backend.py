@@ -14,6 +14,7 @@ from chassis.metrics import Metrics
 from services.inference.backends.files import (
     CheckpointFiles,
     Found,
+    adapter_shapes,
     check_unchanged,
     checkpoint_of,
     read_adapter_config,
@@ -58,7 +59,7 @@ class VllmBackend:
         name = found.folder.name
         if found.adapter is not None:
             name = f"{name}+{found.adapter.name}"
-            self._check_servable(read_adapter_config(found.adapter))
+            self._check_servable(read_adapter_config(found.adapter), adapter_shapes(found.adapter))
         return VllmSubject(
             identity=of_checkpoint({**parts, **self._options.for_build(build)}, spec.revision, system_text, "vllm"),
             name=name,
@@ -97,14 +98,12 @@ class VllmBackend:
             max_concurrency=options.max_concurrency,
         )
 
-    def _check_servable(self, config: Mapping[str, Any]) -> None:
+    def _check_servable(self, config: Mapping[str, Any], tensors: adapters.Shapes) -> None:
         """Raise CandorError BAD_CHECKPOINT when the engine was not started for such an adapter."""
         where, variable = "model.checkpoint.adapter", "CANDOR_INFERENCE_VLLM__"
         if (found := adapters.rank(config)) > self._options.max_lora_rank:
             message = f"{where}: its rank is {found}, the engine takes {self._options.max_lora_rank}"
             raise CandorError(Reason.BAD_CHECKPOINT, f"{message}; raise {variable}MAX_LORA_RANK")
-        targets = config["target_modules"]
-        leaves = {str(target).rpartition(".")[2] for target in targets} if isinstance(targets, list) else set()
-        if strange := sorted(leaves - set(self._options.lora_target_modules)):
+        if strange := sorted(adapters.targets(config, tensors) - set(self._options.lora_target_modules)):
             message = f"{where}: the engine was not started for {', '.join(strange[:3])}"
             raise CandorError(Reason.BAD_CHECKPOINT, f"{message}; extend {variable}LORA_TARGET_MODULES")

@@ -24,6 +24,7 @@ from services.inference.service.prepared import Prepared
 _POLL_SECONDS = 0.25
 _LAST_WORDS_SECONDS = 10.0
 _MOST_CRASHES = 3
+_FOREIGN = (401, 403, 404, 405)  # ours knows its key, its model and this path
 _LONGEST_PAUSE_SECONDS = 30.0
 
 
@@ -188,7 +189,11 @@ class Engine:
                     await asyncio.wait([ended], timeout=_POLL_SECONDS)
                     if ended.done():
                         return _unfit(child)
-                if not await self._speaks():
+                status = await self._hello()
+                if status in _FOREIGN:
+                    message = f"another program answers on port {self.port}, which vLLM was to take; ask again"
+                    return WholeSubjectError(Reason.ENDPOINT_UNAVAILABLE, message)
+                if not 0 < status < 500:  # a template may refuse the question
                     await asyncio.wait([ended], timeout=_LAST_WORDS_SECONDS)
                     return _unfit(child)
                 for name, path in list(self._loaded.items()):
@@ -202,13 +207,13 @@ class Engine:
             ended.cancel()
         return None
 
-    async def _speaks(self) -> bool:
+    async def _hello(self) -> int:
         """Ask for one token: a model that its kernels do not support loads well and dies at its first step."""
         hello = [{"role": "user", "content": "Hello."}]
         status, _ = await self._post(
             "/chat/completions", {"model": SERVED_NAME, "messages": hello, "max_tokens": 1, "temperature": 0}
         )
-        return 0 < status < 500  # a template may refuse the question
+        return status
 
     async def _healthy(self) -> bool:
         import httpx2
