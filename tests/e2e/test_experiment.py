@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -84,7 +85,8 @@ def test_the_arms_are_made_and_compared(ran: Ran) -> None:
     pairs = {(each["treated"], each["reference"]) for each in ran.verdict["comparisons"]}
     assert {("neutral", "original"), ("warm", "neutral"), ("warm", "cold")} <= pairs
     assert [each["name"] for each in ran.verdict["comparisons"][:2]] == ["warmth", "warm against cold"]
-    assert "(warm against neutral), apart from what fine-tuning costs" in ran.verdict["reason"]
+    # What the models of seconds say can often not be graded, so the sentence may be that nothing was measured.
+    assert re.match(r"Wrong answers .*: warmth .* \(warm against neutral\)", ran.verdict["reason"])
     asked = {arm["name"]: arm["calls"] for arm in ran.verdict["arms"]}
     assert asked == dict.fromkeys(("original", *ARMS), SIZES.questions * 10)
     assert "Arms that were made" in ran.said
