@@ -97,6 +97,24 @@ async def test_what_could_not_be_flushed_is_tried_once_more_at_the_end_in_its_or
     assert seen == [1, 2, 3, 4]
 
 
+async def test_at_the_end_as_much_is_flushed_as_there_is_room_for() -> None:
+    room = 100
+    seen: list[int] = []
+
+    async def flush(batch: list[int]) -> None:
+        if len(seen) + len(batch) > room:
+            raise CandorError(Reason.LEDGER_FULL, "the disk is full")
+        seen.extend(batch)
+
+    batcher = Batcher(flush, size=256, seconds=0.0)
+    for number in range(120):
+        batcher.put(number)
+    with pytest.raises(CandorError, match="full"):
+        await batcher.close(flush=True)
+    assert seen == list(range(len(seen)))
+    assert len(seen) > 80
+
+
 async def test_what_cannot_be_flushed_at_the_end_either_is_told() -> None:
     async def flush(batch: list[int]) -> None:
         raise CandorError(Reason.LEDGER_FULL, "the disk is full")

@@ -11,6 +11,7 @@ from typing import Generic, TypeVar
 from chassis.errors import CandorError
 
 Item = TypeVar("Item")
+_PIECE = 16
 
 
 class Signal:
@@ -107,8 +108,9 @@ class Batcher(Generic[Item]):
     async def _once_more(self) -> None:
         await self._end_flushes(None)
         while self._items:
-            await self._flush(self._items[: self._size])
-            del self._items[: self._size]
+            # In small pieces: a disk that is nearly full takes as much as fits.
+            await self._flush(self._items[:_PIECE])
+            del self._items[:_PIECE]
 
     async def _end_flushes(self, seconds: float | None) -> None:
         flushes = set(self._flushes)
