@@ -27,9 +27,10 @@ class Noted(NamedTuple):
 
 
 class Stepped(NamedTuple):
-    """Steps were made."""
+    """Steps were made. `past`: by an earlier worker; whoever knows them already may skip them."""
 
     progress: Progress
+    past: bool = False
 
 
 class Kept(NamedTuple):

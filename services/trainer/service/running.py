@@ -113,6 +113,8 @@ class Runner:
             async for report in stream:
                 if isinstance(report, Done):
                     return True
+                if isinstance(report, Stepped) and report.past and report.progress.step <= job.progress.step:
+                    continue  # known already
                 before = job.progress
                 message = _take(job, report)
                 if isinstance(report, Stepped):

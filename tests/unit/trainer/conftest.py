@@ -30,6 +30,7 @@ class FakeExecutor:
         self.abandoned: list[str] = []
         self.fails: CandorError | None = None
         self.again = False
+        self.recalls = 0
         self.lost = False
 
     def allow(self, steps: int = 100) -> None:
@@ -45,10 +46,12 @@ class FakeExecutor:
         self.running += 1
         self.most = max(self.most, self.running)
         try:
-            first = int(job.resume.get("step", 0))
+            first = max(self.recalls, int(job.resume.get("step", 0)))
             yield Started(first, {"fake": "1"})
             for saved in job.checkpoints if self.again else ():
                 yield Kept(saved)
+            for step in range(1, self.recalls + 1):
+                yield Stepped(Progress(step=step, steps=self.steps, epoch=float(step), loss=1 / step), past=True)
             for step in range(first + 1, self.steps + 1):
                 waits = [asyncio.create_task(self.allowed.acquire()), asyncio.create_task(stop.wait())]
                 await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)

@@ -123,6 +123,25 @@ async def test_a_checkpoint_that_a_worker_tells_of_again_is_no_news(
     ]
 
 
+async def test_steps_that_a_killed_server_never_heard_of_are_told_by_the_next_worker_and_no_others(
+    make_service: Make, executor: Any, spec_of: Spec
+) -> None:
+    service = make_service(executor)
+    job = await service.create(spec_of())
+    executor.allow(1)
+    await until(service, job.name, 1)
+    await service.cancel(job.name)
+    executor.recalls = 2
+    executor.allow()
+    await service.create(spec_of())
+    events = await all_events(service, job.name)
+    assert sorted({event.progress.step: event.progress.loss for event in events if event.progress.loss}) == [1, 2, 3]
+    told = [event.progress.step for event in events if not event.message and event.progress.loss]
+    assert told == sorted(told)
+    assert told.count(1) == 1, "what was known is not told again"
+    await service.close()
+
+
 async def test_a_failed_job_says_why_and_goes_on_when_it_is_created_again(
     make_service: Make, executor: Any, spec_of: Spec
 ) -> None:

@@ -165,8 +165,8 @@ def _report(told: dict[str, Any]) -> Report:
     values = {name: value for name, value in told.items() if name != "kind"}
     if told["kind"] == "started":
         return Started(**values)
-    if told["kind"] == "stepped":
-        return Stepped(Progress(**values))
+    if told["kind"] in ("stepped", "recalled"):
+        return Stepped(Progress(**values), past=told["kind"] == "recalled")
     if told["kind"] == "merged":
         return Merged(**values)
     return Kept(Saved(**values))

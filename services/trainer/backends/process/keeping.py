@@ -8,7 +8,7 @@ import os
 import shutil
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import fmean
 from typing import Any
@@ -107,12 +107,16 @@ class Keeper:
         self._times: deque[tuple[float, int]] = deque(maxlen=_RECENT)
         self._saved_at = time.monotonic()
 
-    def begin(self, step: int, model: Any) -> None:
-        """Training begins after `step` steps.
+    def begin(self, step: int, model: Any, past: Sequence[Mapping[str, Any]] = ()) -> None:
+        """Training begins after `step` steps, of which `past` has what was logged.
 
-        A checkpoint that a crash left out is made good; those that were made are told again: a server that was killed
-        may not have heard of them.
+        A checkpoint that a crash left out is made good. Steps and checkpoints of before are told again: a server that was
+        killed may not have heard of them.
         """
+        for logged in past:
+            if "loss" in logged:
+                self._losses.append(logged["loss"])
+                self._channel.tell("recalled", **self._reached(logged["step"], logged["loss"], logged["learning_rate"]))
         self._times.append((time.monotonic(), step))
         made = [record for record in self._made.read() if record["step"] <= step]
         for record in made:
@@ -136,16 +140,21 @@ class Keeper:
         rate = sum(self._tokens[first:step]) / max(now - began, 1e-6)
         self._channel.tell(
             "stepped",
-            step=step,
-            steps=self._shape.steps,
-            epoch=self._shape.epoch(step),
-            loss=loss,
-            learning_rate=learning_rate,
+            **self._reached(step, loss, learning_rate),
             tokens_per_second=rate,
             eta_seconds=sum(self._tokens[step:]) / rate,
-            trained_tokens=sum(self._trained[:step]),
             peak_memory_bytes=self._peak(),
         )
+
+    def _reached(self, step: int, loss: float, learning_rate: float) -> dict[str, Any]:
+        return {
+            "step": step,
+            "steps": self._shape.steps,
+            "epoch": self._shape.epoch(step),
+            "loss": loss,
+            "learning_rate": learning_rate,
+            "trained_tokens": sum(self._trained[:step]),
+        }
 
     def saved(self, states: Path, step: int, model: Any) -> None:
         """A state was written: only once it is on disk does it count."""

@@ -215,7 +215,7 @@ def _callback(keeper: Keeper, states: Path, channel: Channel) -> Any:
 
         def on_train_begin(self, _args: Any, state: Any, _control: Any, **named: Any) -> None:
             if state.is_world_process_zero:
-                keeper.begin(state.global_step, named["model"])
+                keeper.begin(state.global_step, named["model"], state.log_history)
 
         def on_step_end(self, _args: Any, state: Any, control: Any, **_named: Any) -> None:
             # Clocks and pipes differ between processes: the first one decides for all.
