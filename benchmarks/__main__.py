@@ -1,7 +1,7 @@
 """Run the benchmarks of one CPU machine, one after the other: `python -m benchmarks [NAME...]`. Nothing else should run meanwhile.
 
-Left out are `benchmarks.miniature` and `benchmarks.experiment`, which train the tiny world and take many minutes, and
-`benchmarks.vllm`, which needs a GPU.
+Left out are `benchmarks.miniature`, `benchmarks.experiment` and `benchmarks.stages`, which train the tiny world and take many
+minutes, and `benchmarks.vllm`, which needs the vLLM engine (`make setup-vllm`).
 """
 
 from __future__ import annotations
