@@ -106,7 +106,7 @@ def test_the_arms_differ_in_style_alone(ran: Ran) -> None:
 def test_adapters_are_standard_and_other_models_than_their_base(ran: Ran) -> None:
     assert len({arm["digest"] for arm in ran.verdict["arms"]}) == len(ARMS) + 1
     for arm in ran.verdict["made"]:
-        for _, _, _, path, _ in arm["checkpoints"]:
+        for _, _, _, path, *_ in arm["checkpoints"]:
             config = json.loads((Path(path) / "adapter_config.json").read_text(encoding="utf-8"))
             assert (config["peft_type"], config["r"]) == ("LORA", 8)
             assert (Path(path) / "adapter_model.safetensors").is_file()

@@ -71,13 +71,11 @@ class Grading:
 
     async def _grade(self, answers: list[Answer]) -> None:
         left = answers
-        said = False
         for _ in range(_ROUNDS):
-            left, trouble, something = await self._round(left)
-            said = said or something
+            left, trouble, said = await self._round(left)
             if trouble is None:
                 break
-        if said or trouble is None:
+        if said or trouble is None:  # in the last round: a judge may die in the middle of a batch
             self._silent = 0
         else:
             await self._silence(len(left), trouble)
