@@ -49,7 +49,7 @@ def main() -> int:
         assert process.stdout is not None
         stages = Stages(process.pid)
         stages.follow(process.stdout)
-    rows = [[name, f"{seconds:.0f} s", f"{peak:,.0f}"] for name, seconds, peak in stages.measured()]
+    rows = [[name, f"{seconds:.0f} s", f"{peak:,.0f}" if peak else "–"] for name, seconds, peak in stages.measured()]
     rows.append(["in all", f"{time.perf_counter() - start:.0f} s", f"{max(stages.peaks.values()):,.0f}"])
     table("Stages of candor demo experiment", ["stage", "seconds", "peak MiB, all processes"], rows)
     return process.returncode
