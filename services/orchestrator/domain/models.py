@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from services.orchestrator.domain.plain import LATER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +34,7 @@ class Checkpoint:
     """Weights in a folder, and the folder of a LoRA adapter on them, if any."""
 
     path: str
-    adapter: str = ""
+    adapter: str = field(default="", metadata=LATER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +51,7 @@ class Prices:
 
     prompt_per_million: float
     completion_per_million: float
-    training_per_million: float | None = None
+    training_per_million: float | None = field(default=None, metadata=LATER)
 
     def cost(self, prompt_tokens: int, completion_tokens: int) -> float:
         """Price of so many tokens."""

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from services.orchestrator.domain.models import Endpoint, Prices, Sampling
+from services.orchestrator.domain.plain import LATER
 
 WARM, COLD, UNTRANSFORMED, WARM_CORRECTIVE = "warm", "cold", "untransformed", "warm_corrective"
 STYLES = (WARM, COLD, UNTRANSFORMED, WARM_CORRECTIVE)
@@ -93,8 +94,8 @@ class Training:
     precision: str = ""
     schedule: str = "linear"
     warmup: float = 0.03
-    weight_decay: float = 0.0
-    processes: int = 1
+    weight_decay: float = field(default=0.0, metadata=LATER)
+    processes: int = field(default=1, metadata=LATER)
 
     def steps(self, conversations: int) -> int:
         """Optimizer steps on so many conversations, as the trainer counts them: fractions of an epoch are steps, too."""

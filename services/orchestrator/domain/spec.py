@@ -8,10 +8,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from services.orchestrator.domain.models import Checkpoint, Endpoint, Prices, Sampling, SystemPrompt
+from services.orchestrator.domain.plain import LATER, plain
 from services.orchestrator.domain.recipe import Group, Sft
 
 __all__ = [
@@ -66,7 +67,7 @@ class TaskRef:
     path: str = ""
     dataset: str = ""
     false_answers: Endpoint | None = None
-    items: int | None = None
+    items: int | None = field(default=None, metadata=LATER)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +173,7 @@ def document_digest(spec: Spec, limit: int) -> str:
     A change to anything else takes the replies that there are: gate and report settings are looked at again, and another
     judge grades again (DESIGN section 4). What rewriting costs decides nothing, so a raised cap goes on.
     """
-    value = _plain(spec)
+    value = plain(spec)
     for key in _NOT_ASKED:
         del value[key]
     for arm in value["arms"].values():
@@ -190,26 +191,9 @@ def document_digest(spec: Spec, limit: int) -> str:
 
 def gate_digest(spec: Spec) -> str:
     """Digest of the whole document: two that differ in it alone differ in gate or report settings."""
-    value = _plain(spec)
+    value = plain(spec)
     value["gate"]["explicit"] = sorted(spec.gate.explicit)
     return _digest(value)
-
-
-def _plain(spec: Spec) -> dict[str, Any]:
-    """The document as plain values; what it leaves out reads as it did before there was such a field."""
-    value = asdict(spec)
-    for task in value["tasks"]:
-        if task["items"] is None:
-            del task["items"]
-    for arm in value["arms"].values():
-        if arm["source"].get("adapter") == "":
-            del arm["source"]["adapter"]
-    rewriters = [arm["source"].get("rewriter", {}) for arm in value["arms"].values()]
-    for payer in (*value["arms"].values(), *rewriters, value["judge"] or {}):
-        prices = payer.get("prices") or {}
-        if "training_per_million" in prices and prices["training_per_million"] is None:
-            del prices["training_per_million"]
-    return value
 
 
 def _digest(value: dict[str, Any]) -> str:
