@@ -6,6 +6,7 @@ Blocking. What DBOS's database cannot do is said as a CandorError, as of the led
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -72,19 +73,17 @@ def launch(config: RunsConfig, executor_id: str, drive: Workflow) -> Workflow:
 
     # A run is taken up again however often its process dies: what is asked only ever shrinks.
     workflow = DBOS.workflow(name="candor_evaluation", max_recovery_attempts=None)(evaluation)
-    try:
-        with translated():
-            DBOS.launch()
-            if config.executor_id:
-                DBOS.register_queue(
-                    _QUEUE,
-                    worker_concurrency=config.max_runs,
-                    polling_interval_sec=config.poll_seconds,
-                    on_conflict="always_update",
-                )
-    except BaseException:
-        DBOS.destroy()  # half launched, it would pass for launched
-        raise
+    with ExitStack() as half_launched, translated():
+        half_launched.callback(DBOS.destroy)  # it would pass for launched
+        DBOS.launch()
+        if config.executor_id:
+            DBOS.register_queue(
+                _QUEUE,
+                worker_concurrency=config.max_runs,
+                polling_interval_sec=config.poll_seconds,
+                on_conflict="always_update",
+            )
+        half_launched.pop_all()
     return workflow
 
 
