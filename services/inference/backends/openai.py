@@ -16,6 +16,7 @@ from chassis.llm.limiter import AdaptiveLimiter
 from chassis.llm.wire import Http
 from chassis.metrics import Metrics
 from chassis.urls import normal_url
+from services.inference.backends.completions import reply_of
 from services.inference.domain.identity import Identity, of_endpoint
 from services.inference.domain.model import (
     Check,
@@ -24,7 +25,6 @@ from services.inference.domain.model import (
     Prompt,
     Reply,
     Sampling,
-    Usage,
     conversation,
 )
 from services.inference.ports import Subject, WholeSubjectError
@@ -142,19 +142,7 @@ class OpenAiSubject:
             )
         except EndpointDownError as error:
             raise WholeSubjectError(error.reason, error.message, metadata=error.metadata) from error
-        return Reply(
-            text=found.text,
-            finish_reason=found.finish_reason,
-            reasoning=found.reasoning,
-            usage=Usage(
-                prompt_tokens=found.usage.prompt_tokens,
-                completion_tokens=found.usage.completion_tokens,
-                reasoning_tokens=found.usage.reasoning_tokens,
-            ),
-            latency_seconds=found.latency_seconds,
-            attempts=found.attempts,
-            reported_model=found.reported_model,
-        )
+        return reply_of(found)
 
 
 def _endpoint(spec: ModelSpec) -> Endpoint:

@@ -15,11 +15,12 @@ from chassis.errors import CandorError, Reason
 from chassis.fan_out import fan_out
 from chassis.llm.wire import Http, Wire
 from chassis.text import plain
+from services.inference.backends.completions import reply_of
 from services.inference.backends.vllm.engine import Engine
 from services.inference.backends.vllm.options import SERVED_NAME
 from services.inference.domain.identity import Identity
 from services.inference.domain.liveness import PROBES, ROUNDS, Liveness, Logprobs, judge
-from services.inference.domain.model import Check, Prompt, Reply, Sampling, Usage, conversation
+from services.inference.domain.model import Check, Prompt, Reply, Sampling, conversation
 from services.inference.ports import WholeSubjectError
 
 _PROBE = Prompt(messages=(("user", "Say the word ready."),))
@@ -122,23 +123,8 @@ class VllmSubject:
                     raise
             else:
                 engine.answered()
-                return self._reply(found, attempt)
+                return replace(reply_of(found), attempts=attempt, reported_model=self.name)
         raise AssertionError("the loop ends with a reply or an error")
-
-    def _reply(self, found: llm.Completion, attempts: int) -> Reply:
-        return Reply(
-            text=found.text,
-            finish_reason=found.finish_reason,
-            reasoning=found.reasoning,
-            usage=Usage(
-                prompt_tokens=found.usage.prompt_tokens,
-                completion_tokens=found.usage.completion_tokens,
-                reasoning_tokens=found.usage.reasoning_tokens,
-            ),
-            latency_seconds=found.latency_seconds,
-            attempts=attempts,
-            reported_model=self.name,
-        )
 
     async def _liveness(self, served: Served) -> Liveness:
         models = (SERVED_NAME, served.model)
