@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol, TypeVar
 
 SHARE = 0.75
 FALLBACK_EPOCH = 2.0
 _ERRORS = 2.0
 _CLOSE = 1e-9
+_ROUNDING = 0.02  # a provider's epochs are steps over steps
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,33 @@ class Choice:
     epoch: float
     rule: str
     warning: str = ""
+
+
+class AtStep(Protocol):
+    """What was saved at an epoch, which falls on a whole step."""
+
+    @property
+    def epoch(self) -> float:
+        """As the trainer names it: of epochs that fall on one step, by the last."""
+        ...
+
+    @property
+    def step(self) -> int:
+        """Optimizer steps until then."""
+        ...
+
+
+Kept = TypeVar("Kept", bound=AtStep)
+
+
+def saved_at(checkpoints: Sequence[Kept], epoch: float) -> Kept | None:
+    """The checkpoint at the step of an epoch; None where none was saved."""
+    later = [each for each in checkpoints if each.epoch >= epoch - _ROUNDING]
+    if not later:
+        return None
+    found, last = min(later, key=lambda each: each.epoch), max(later, key=lambda each: each.epoch)
+    step = max(1, round(epoch * last.step / last.epoch))
+    return found if abs(found.step - step) <= 1 else None
 
 
 def choose(points: Sequence[Point], epochs: Sequence[float]) -> Choice:

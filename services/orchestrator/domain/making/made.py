@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, NamedTuple
 
-from services.orchestrator.domain.making.choice import Point
+from services.orchestrator.domain.making.choice import Point, saved_at
 from services.orchestrator.domain.models import Checkpoint, Endpoint
 from services.orchestrator.domain.spec import Arm, Spec
 
@@ -77,8 +77,8 @@ class MadeArm:
 
     @property
     def taken(self) -> Saved | None:
-        """The adapter of `epoch`, which falls on the nearest whole step."""
-        return min(self.checkpoints, key=lambda saved: abs(saved.epoch - self.epoch), default=None)
+        """What was saved at `epoch`: what the arm is."""
+        return saved_at(self.checkpoints, self.epoch)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> MadeArm:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from chassis.errors import CandorError, Reason
 from services.orchestrator.domain import keys
-from services.orchestrator.domain.making.choice import Choice, Point, choose, curve, fallback
+from services.orchestrator.domain.making.choice import Choice, Point, choose, curve, fallback, saved_at
 from services.orchestrator.domain.making.conversations import Messages
 from services.orchestrator.domain.models import Checkpoint, Endpoint
 from services.orchestrator.domain.recipe import Group, Sft, Training
@@ -20,14 +20,13 @@ from services.orchestrator.ports.making import Trained
 from services.orchestrator.service.recipes.training import TrainedArm
 from services.orchestrator.service.recipes.warmth import scores
 from services.orchestrator.service.recipes.workshop import OF_THE_ITEM, Workshop
-from services.orchestrator.service.rows import reply_row
+from services.orchestrator.service.rows import outcome_row
 from services.orchestrator.service.run.batcher import Batcher
 from services.orchestrator.service.run.identify import resolve
 from services.orchestrator.service.world import blocking
 
 _ITEM = hashlib.sha256(b"validation prompt").digest()
 _STREAMS = 2
-_ROUNDING = 0.02  # a provider's epochs are steps over steps
 _FEWEST = 2
 
 
@@ -94,7 +93,7 @@ def saved_epochs(group: Group, trained: Mapping[str, TrainedArm]) -> tuple[float
     """
     kept = {name: trained[name].job.checkpoints for name in group.arms}
     own = sorted(each.epoch for each in kept[group.chooser or next(iter(kept))])
-    common = tuple(epoch for epoch in own if all(_saved_at(some, epoch) for some in kept.values()))
+    common = tuple(epoch for epoch in own if all(saved_at(some, epoch) for some in kept.values()))
     if not common:
         said = "; ".join(f"{name} {_epochs(some)}" for name, some in kept.items())
         message = f"no checkpoint was saved at an epoch that all arms of {group.base} have: {said}"
@@ -111,12 +110,12 @@ def model_at(base: Endpoint | Checkpoint | Sft, saved: Trained) -> Endpoint | Ch
 
 
 def checkpoint_at(arm: str, checkpoints: Sequence[Trained], epoch: float) -> Trained:
-    """The adapter or model saved at the step of an epoch. Of epochs that fall on one step the trainer names it by the last.
+    """The adapter or model saved at the step of an epoch.
 
     Raises:
         CandorError: TRAINING_FAILED when none was saved there.
     """
-    found = _saved_at(checkpoints, epoch)
+    found = saved_at(checkpoints, epoch)
     if found is None:
         message = (
             f"arm {arm}: no checkpoint was saved at epoch {epoch:g}; saved are {_epochs(checkpoints)}: name one in "
@@ -124,15 +123,6 @@ def checkpoint_at(arm: str, checkpoints: Sequence[Trained], epoch: float) -> Tra
         )
         raise CandorError(Reason.TRAINING_FAILED, message)
     return found
-
-
-def _saved_at(checkpoints: Sequence[Trained], epoch: float) -> Trained | None:
-    later = [each for each in checkpoints if each.epoch >= epoch - _ROUNDING]
-    if not later:
-        return None
-    found, last = min(later, key=lambda each: each.epoch), max(later, key=lambda each: each.epoch)
-    step = max(1, round(epoch * last.step / last.epoch))
-    return found if abs(found.step - step) <= 1 else None
 
 
 def _epochs(checkpoints: Sequence[Trained]) -> str:
@@ -191,7 +181,7 @@ async def _replies(shop: Workshop, arm: Arm, prompts: Sequence[Messages]) -> lis
                         trouble.append(outcome)
                     continue
                 found[key] = outcome.text
-                writer.put(reply_row(subject, key, shop.row.id, outcome, shop.world.clock()))
+                writer.put(outcome_row(subject.scope, key, shop.row.id, outcome, shop.world.clock()))
                 shop.teller.nudge()
 
     size = shop.world.limits.batch
