@@ -9,6 +9,9 @@ from chassis.errors import CandorError, FieldViolation, Reason
 MAX_CHARS = 200_000
 """Longest text of a request, in characters."""
 
+MESSAGE_CHARS = 2_000_000
+"""Text that surely fits one gRPC message: at most four bytes a character, half of the smallest limit of 16 MiB."""
+
 # The details of a status travel in HTTP/2 trailers, which hold about 8 kB.
 _MAX_NAMED = 40
 

@@ -14,10 +14,10 @@ from typing import Protocol, TypeVar
 from chassis.clients import stream, translated
 from chassis.errors import CandorError, Reason
 from chassis.llm.waiting import Backoff
+from chassis.requests import MESSAGE_CHARS
 
 # The stream broke on its way. What the service itself says is not asked for twice: it has tried before.
 _BROKEN = (Reason.SERVICE_UNAVAILABLE, Reason.DEADLINE_EXCEEDED)
-_CHARACTERS = 2_000_000  # in one request; at most four bytes each, half of the largest message
 _BACKOFF = Backoff(first_seconds=0.5, longest_seconds=10.0)
 
 
@@ -139,6 +139,6 @@ def _fitting(missing: list[int], sizes: Sequence[int]) -> list[int]:
     total = 0
     for count, index in enumerate(missing):
         total += sizes[index]
-        if count and total > _CHARACTERS:
+        if count and total > MESSAGE_CHARS:
             return missing[:count]
     return missing

@@ -8,7 +8,7 @@ from services.orchestrator.domain.subjects import Resolved, Subject, subjects
 from services.orchestrator.ports import EvaluationRow, Grade, GradeRow, Prompt, ResponseRow
 from services.orchestrator.service.lineage import placed
 from services.orchestrator.service.prepare import Prepared
-from services.orchestrator.service.rows import case_of, reply_row
+from services.orchestrator.service.rows import case_of, outcome_row
 from services.orchestrator.service.run.identify import pin, resolve
 from services.orchestrator.service.world import World, blocking
 
@@ -95,7 +95,7 @@ async def _ask(
             if isinstance(outcome, CandorError):
                 last = outcome
                 continue
-            rows.append(reply_row(subject, keys[index], row.id, outcome, world.clock()))
+            rows.append(outcome_row(subject.scope, keys[index], row.id, outcome, world.clock()))
     finally:
         await blocking(world.ledger.put_responses, rows)
     if not rows and last is not None:

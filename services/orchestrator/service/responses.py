@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from chassis.errors import FieldViolation, invalid
+from chassis.requests import MESSAGE_CHARS
 from services.orchestrator.domain.record import Record
 from services.orchestrator.domain.subjects import Resolved, subjects
 from services.orchestrator.service.prepare import prepare
@@ -15,7 +16,6 @@ from services.orchestrator.service.records import Records
 from services.orchestrator.service.world import World, blocking
 
 _KEPT = 4
-_CHARACTERS = 2_000_000  # on one page; at most four bytes each, half of the largest message
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,7 @@ def _page(found: Records, arm: str, size: int, kind: str, place: int) -> RecordP
     while place < slots and len(records) + len(chosen) <= max(size, len(chosen)):
         for slot, more in found.by_slot(range(place, min(slots, place + step)), chosen).items():
             characters += sum(map(_characters, more))
-            if records and characters > _CHARACTERS:
+            if records and characters > MESSAGE_CHARS:
                 return RecordPage(records, write_token(kind, slot))
             records += more
             place = slot + 1

@@ -3,19 +3,8 @@
 from __future__ import annotations
 
 from chassis.errors import CandorError
-from services.orchestrator.domain.subjects import Subject
 from services.orchestrator.domain.workload import Workload
 from services.orchestrator.ports import Case, Grade, Reply, ResponseRow
-
-
-def reply_row(subject: Subject, key: bytes, evaluation_id: str, reply: Reply, now: float) -> ResponseRow:
-    """A reply that arrived now."""
-    return outcome_row(subject.scope, key, evaluation_id, reply, now)
-
-
-def failure_row(subject: Subject, key: bytes, evaluation_id: str, error: CandorError, now: float) -> ResponseRow:
-    """A call that failed for good in this run."""
-    return outcome_row(subject.scope, key, evaluation_id, error, now)
 
 
 def outcome_row(scope: str, key: bytes, evaluation_id: str, outcome: Reply | CandorError, now: float) -> ResponseRow:

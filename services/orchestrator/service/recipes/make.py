@@ -86,8 +86,7 @@ async def _chosen(
     models: dict[str, str] = {}
     for group, selection in selections.items():
         chosen = await choose_epoch(shop, group, trained, [each.opening for each in selection.validation])
-        said = f"{group.base}: epoch {chosen.choice.epoch:g}, {chosen.choice.rule}"
-        await shop.teller.tell(await shop.teller.unless_told(said))
+        await shop.teller.tell_once(f"{group.base}: epoch {chosen.choice.epoch:g}, {chosen.choice.rule}")
         base = shop.spec.arms[group.base]
         for name in group.arms:
             source = model_at(base.source, checkpoint_at(name, trained[name].job.checkpoints, chosen.choice.epoch))

@@ -73,7 +73,7 @@ async def check(shop: Workshop, group: Group, location: str, digest: str) -> Non
     with _naming(name):
         warnings = await shop.trainer.check(_order(shop, group, name, location, digest))
     for warning in warnings:
-        await shop.teller.tell(await shop.teller.unless_told(f"training on {group.base}: {warning}"))
+        await shop.teller.tell_once(f"training on {group.base}: {warning}")
 
 
 async def _create(shop: Workshop, group: Group, name: str, dataset: Dataset) -> TrainingJob:
@@ -108,12 +108,7 @@ async def _introduce(shop: Workshop, name: str, job: TrainingJob) -> None:
     if job.state == "SUCCEEDED":
         await shop.teller.tell(f"{name}: trained before, {job.steps:,} steps")
     elif job.estimate is not None and not job.step:
-        await _tell(shop, f"{name}: {job.estimate}")
-
-
-async def _tell(shop: Workshop, line: str) -> None:
-    if new := await shop.teller.unless_told(line):
-        await shop.teller.tell(new)
+        await shop.teller.tell_once(f"{name}: {job.estimate}")
 
 
 async def _follow(shop: Workshop, name: str, arm: TrainedArm, arms: Mapping[str, TrainedArm]) -> None:
@@ -132,7 +127,7 @@ async def _follow(shop: Workshop, name: str, arm: TrainedArm, arms: Mapping[str,
                     _standing(each, other.now) for each, other in arms.items() if other.now is not None
                 ]
                 if event.message and arm.job.state != "SUCCEEDED":
-                    await _tell(shop, f"{name}: {event.message}")
+                    await shop.teller.tell_once(f"{name}: {event.message}")
                 shop.progress(sum(each.step for each in arms.values()), sum(each.steps for each in arms.values()))
         except CandorError as error:
             # The stream broke on its way; the job goes on.

@@ -11,7 +11,7 @@ from typing import Any
 from chassis.errors import CandorError, Reason
 from services.orchestrator.domain.subjects import Subject
 from services.orchestrator.ports import Prompt, Reply, ResponseRow
-from services.orchestrator.service.rows import failure_row, reply_row
+from services.orchestrator.service.rows import outcome_row
 from services.orchestrator.service.run.batcher import Batcher, Signal
 from services.orchestrator.service.run.grading import Grading
 from services.orchestrator.service.run.patience import Patience
@@ -150,12 +150,11 @@ class Asker:
         run.board.arms[subject.name].failed(slot)
         counts.failed[error.reason.name] += 1
         counts.said.setdefault(error.reason.name, error.message)
-        self._writer.put(failure_row(subject, self._key(subject, slot), run.row.id, error, run.world.clock()))
+        self._keep(subject, slot, error)
         self._patience.failed(subject.name, error)
 
     def _answered(self, subject: Subject, slot: int, reply: Reply) -> None:
         run = self._run
-        key = self._key(subject, slot)
         run.board.arms[subject.name].answered(slot, len(reply.text))
         self._patience.replied(subject.name)
         counts = run.teller.counts.arms[subject.name]
@@ -164,11 +163,15 @@ class Asker:
         counts.cut += reply.finish_reason == "length"
         counts.prompt_tokens += reply.usage.prompt_tokens
         counts.completion_tokens += reply.usage.completion_tokens
-        self._writer.put(reply_row(subject, key, run.row.id, reply, run.world.clock()))
+        key = self._keep(subject, slot, reply)
         self._grading.put(subject.name, slot, key, reply.text)
 
-    def _key(self, subject: Subject, slot: int) -> bytes:
-        return subject.key(self._run.prepared.workload.slots[slot])
+    def _keep(self, subject: Subject, slot: int, outcome: Outcome) -> bytes:
+        """Have an outcome stored; its key."""
+        run = self._run
+        key = subject.key(run.prepared.workload.slots[slot])
+        self._writer.put(outcome_row(subject.scope, key, run.row.id, outcome, run.world.clock()))
+        return key
 
     async def _store(self, rows: list[ResponseRow]) -> None:
         await blocking(self._run.world.ledger.put_responses, rows)

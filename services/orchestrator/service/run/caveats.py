@@ -78,8 +78,8 @@ def _arm(run: Run, subject: Subject) -> Iterator[str]:
     liveness = subject.found.liveness
     if liveness is not None and not liveness.told:
         yield (
-            f"whether the fine-tune of {subject.name} is alive cannot be told: its base gave the same greedy reply twice to "
-            f"{1 - liveness.floor:.0%} of {liveness.probes} probes"
+            f"whether the fine-tune of {subject.name} is alive cannot be told: greedy replies of one model, asked again, "
+            f"differed on {liveness.floor:.0%} of {liveness.probes} probes"
         )
     if subject.draw:
         yield f"{subject.name} is the same subject as an earlier arm: its replies are a second, separate draw"

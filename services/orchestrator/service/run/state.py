@@ -123,6 +123,11 @@ class Teller:
         if self._telling is not None:
             await asyncio.gather(self._telling, return_exceptions=True)
 
+    async def tell_once(self, message: str) -> None:
+        """An event, unless an earlier execution has told the same."""
+        if new := await self.unless_told(message):
+            await self.tell(new)
+
     async def unless_told(self, message: str) -> str:
         """The message, or nothing where an earlier execution has told it: what is gone through again is not told again."""
         if self._earlier is None:

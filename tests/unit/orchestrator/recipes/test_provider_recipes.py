@@ -216,7 +216,7 @@ async def test_where_a_base_never_repeats_itself_nothing_is_claimed(suite: Any, 
     row = await suite.evaluate(document(checkpoint=AT_TWO))
     assert row.verdict == "NONE"
     assert any("whether the fine-tune of cold is alive cannot be told" in each for each in suite.report.caveats)
-    assert any("same greedy reply twice to 25% of 8 probes" in each for each in suite.report.caveats)
+    assert any("differed on 75% of 8 probes" in each for each in suite.report.caveats)
 
 
 async def test_training_is_part_of_the_spend_unless_it_was_there(suite: Any, makers: Any, document: Recipe) -> None:
