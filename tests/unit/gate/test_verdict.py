@@ -72,6 +72,15 @@ def test_a_handful_of_items_never_passes_and_stays_finite(kit: Any, stopping: An
 
 
 @pytest.mark.parametrize("stopping", ALL_STOPPING)
+@pytest.mark.parametrize("items", [8, 10, 15, 20, 30, 40])
+def test_a_candidate_that_is_worse_on_every_item_passes_no_margin(kit: Any, stopping: Any, items: Any) -> None:
+    """A strict first look at a handful of items moves the formula's upper bound far below the estimate."""
+    end = kit.run(np.zeros(items, int), np.ones(items, int), stopping=stopping, rule=kit.rule(margin_pp=60.0))
+    assert end.verdict != PASS
+    assert end.results[0].upper >= end.results[0].estimate == 1.0
+
+
+@pytest.mark.parametrize("stopping", ALL_STOPPING)
 def test_failed_calls_over_two_percent_are_invalid_never_pass(kit: Any, errors: Any, stopping: Any) -> None:
     ref, trt = errors(1_000, both=200)
     ref[:20] = FAILED

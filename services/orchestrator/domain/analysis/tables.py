@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from services.orchestrator.domain.analysis.cuts import Cut, Cuts, Outcome, belief_keys, context_keys, join, outcome
 from services.orchestrator.domain.analysis.result import ALL, OVERALL, Estimate, Row
-from services.orchestrator.domain.statistics.interval import Moments, pool
+from services.orchestrator.domain.statistics.interval import Moments, pool, widened
 from services.orchestrator.domain.statistics.pairs import Ints
 from services.orchestrator.domain.statistics.proportions import task_rate
 from services.orchestrator.domain.statistics.sample import Sample
@@ -50,11 +50,12 @@ def mean_difference(samples: Sequence[Sample], confidence: float) -> Estimate:
 
 def bounds(found: Moments, items: int, confidence: float) -> Estimate:
     """The two-sided interval of METHOD section 8 from moments."""
-    lower, upper = found.bounds((1.0 - confidence) / 2.0)
+    value, (least, most) = float(found.mean), found.bounds((1.0 - confidence) / 2.0)
+    lower, upper = widened(float(least), value, float(most))
     return Estimate(
-        value=float(found.mean),
-        lower=float(lower),
-        upper=float(upper),
+        value=value,
+        lower=lower,
+        upper=upper,
         standard_error=float(found.standard_error),
         n_items=items,
     )

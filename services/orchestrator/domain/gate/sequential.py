@@ -18,6 +18,7 @@ from services.orchestrator.domain.gate.evidence import Evidence
 from services.orchestrator.domain.gate.result import FAIL, PASS
 from services.orchestrator.domain.gate.rules import GateRule
 from services.orchestrator.domain.statistics.boundary import crossing_probability
+from services.orchestrator.domain.statistics.interval import widened
 from services.orchestrator.domain.statistics.multiplicity import holm
 from services.orchestrator.domain.statistics.pairs import Mask
 from services.orchestrator.domain.statistics.sample import Sample
@@ -136,7 +137,8 @@ def _decide(lane: Lane, closing: Closing, found: Sample, alpha: float) -> str:
     if quality.invalid or quality.ungraded(rule.margin):
         return ""
     interval = found.interval(closing.alpha)
-    upper = interval.upper + lane.bias * quality.judge_share
+    _, upper = widened(interval.lower, interval.estimate, interval.upper)
+    upper += lane.bias * quality.judge_share
     bad = upper >= rule.margin if rule.fail_on == "any_worsening" else interval.estimate >= rule.margin
     if closing.p_adjusted < alpha and bad:
         return FAIL

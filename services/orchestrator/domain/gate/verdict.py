@@ -14,6 +14,7 @@ from services.orchestrator.domain.gate.evidence import gather, units_of
 from services.orchestrator.domain.gate.result import FAIL, INCONCLUSIVE, INVALID, OPEN, PASS, GateResult, Progress
 from services.orchestrator.domain.gate.sequential import Closing, Course, Lane, follow, lane_variance
 from services.orchestrator.domain.gate.wording import because, explain
+from services.orchestrator.domain.statistics.interval import widened
 from services.orchestrator.domain.statistics.pairs import PairTable
 from services.orchestrator.domain.statistics.sample import Sample
 
@@ -168,4 +169,5 @@ def _bounds(
         lower, upper = confidence_sequence(found.differences, lane.rule.margin, bets_on, design.alpha)
         return float(found.moments().mean), lower, upper + allowance
     interval = found.interval(closing.alpha)
-    return interval.estimate, interval.lower, interval.upper + allowance
+    lower, upper = widened(interval.lower, interval.estimate, interval.upper)
+    return interval.estimate, lower, upper + allowance

@@ -94,6 +94,15 @@ class Interval:
     k_discordant: int | None = None
 
 
+def widened(lower: float, estimate: float, upper: float) -> tuple[float, float]:
+    """Bounds that take in their estimate.
+
+    The quantiles of Student's t for a handful of items at a strict level are so large that the third-moment shift moves both
+    bounds past the estimate: two items that both became worse would have an upper bound far below zero.
+    """
+    return min(lower, estimate), max(upper, estimate)
+
+
 def moments(differences: ArrayLike, pseudo: ArrayLike) -> Moments:
     """Moments of the mean of `differences` with pseudo-items at plus and minus `pseudo`.
 
