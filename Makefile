@@ -5,7 +5,6 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # What the tests and tools see: our tools first, no hub, one compute thread beside other load.
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH" HF_HUB_OFFLINE=1
-SOURCES := chassis services candor_cli tiny_world tests tools benchmarks examples
 DOCUMENT ?=
 
 .DEFAULT_GOAL := help

@@ -1,9 +1,9 @@
 #!/bin/sh
-# Resolve requirements/{base,local,dev}.txt from pyproject.toml and the hand-made pins. No index addresses are written.
+# Resolve requirements/{base,services,local,dev}.txt from pyproject.toml and the hand-made pins. No index addresses are written.
 set -eu
 cd "$(dirname "$0")/.."
 python -m pip install --quiet pip-tools
-for spec in "base:" "local:--extra local --extra trainer --extra hub --extra orchestrator" \
+for spec in "base:" "services:--extra services" "local:--extra local --extra trainer --extra hub --extra orchestrator" \
   "dev:--extra local --extra trainer --extra hub --extra orchestrator --extra dev"; do
   out="requirements/${spec%%:*}.txt"
   # shellcheck disable=SC2086 # the extras are words
