@@ -40,7 +40,7 @@ class Suite:
 
     def target(self, name: str) -> Target:
         """Where a service is and how to speak to it."""
-        return Target(self.addresses[name], token=self.token)
+        return Target.with_token(self.addresses[name], self.token)
 
 
 @asynccontextmanager

@@ -6,16 +6,17 @@ import json
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, TypeVar
 
 import grpc
 
+from chassis.call_metadata import interceptors
 from chassis.errors import CandorError, Reason
-from chassis.interceptor import REQUEST_ID_HEADER
-from chassis.logs import request_id
+from chassis.renewing import RenewingChannel
 from chassis.rpc_errors import from_rpc_error
 from chassis.settings import ClientSettings
+from chassis.tls import channel_credentials
+from chassis.watched import Watched
 
 Response = TypeVar("Response")
 
@@ -39,26 +40,51 @@ _SERVICE_CONFIG = json.dumps(
 )
 
 
+def _no_token() -> str:
+    return ""
+
+
 @dataclass(frozen=True, slots=True)
 class Target:
-    """Where a service is and how to speak to it."""
+    """Where a service is and how to speak to it.
+
+    Attributes:
+        address: host:port, or dns:///name:port.
+        token: Gives the bearer token to send now; empty for none.
+        credentials: TLS, as its files are now; None: plaintext.
+    """
 
     address: str
-    token: str = ""
-    tls_ca: bytes | None = None
-    tls_cert: bytes | None = None
-    tls_key: bytes | None = None
+    token: Callable[[], str] = _no_token
+    credentials: Watched[grpc.ChannelCredentials] | None = None
+
+    @classmethod
+    def with_token(cls, address: str, token: str) -> Target:
+        """A plaintext target, for loopback."""
+        return cls(address, token=lambda: token)
 
     @classmethod
     def from_settings(cls, settings: ClientSettings) -> Target:
-        """Read the files that the settings name."""
-        return cls(
-            address=settings.target,
-            token=_read(settings.token_file).decode().strip(),
-            tls_ca=_read(settings.tls_ca_file) or None,
-            tls_cert=_read(settings.tls_cert_file) or None,
-            tls_key=_read(settings.tls_key_file) or None,
-        )
+        """Read the files that the settings name, and again when they change.
+
+        Raises:
+            CandorError: A file cannot be read or used.
+        """
+        token = _no_token
+        if settings.token_file is not None:
+            watched = Watched([settings.token_file], _token)
+            token = watched.get
+        if (settings.tls_cert_file is None) != (settings.tls_key_file is None):
+            raise CandorError(Reason.INVALID_REQUEST, "a client certificate and its key go together: give both files")
+        if settings.tls_cert_file is not None and settings.tls_ca_file is None:
+            raise CandorError(
+                Reason.INVALID_REQUEST,
+                "a client certificate needs the roots to trust: they turn TLS on, give their file",
+            )
+        credentials = None
+        if settings.tls_ca_file is not None:
+            credentials = channel_credentials(settings.tls_ca_file, settings.tls_cert_file, settings.tls_key_file)
+        return cls(settings.target, token, credentials)
 
 
 def connect(target: Target, *, max_message_bytes: int = 16 * 2**20) -> grpc.aio.Channel:
@@ -72,11 +98,14 @@ def connect(target: Target, *, max_message_bytes: int = 16 * 2**20) -> grpc.aio.
         # Loopback and cluster addresses never go through an HTTP proxy.
         ("grpc.enable_http_proxy", 0),
     ]
-    interceptors = [kind(target.token) for kind in (_UnaryUnary, _UnaryStream, _StreamUnary, _StreamStream)]
-    if target.tls_ca is None:
-        return grpc.aio.insecure_channel(target.address, options=options, interceptors=interceptors)
-    credentials = grpc.ssl_channel_credentials(target.tls_ca, target.tls_key, target.tls_cert)
-    return grpc.aio.secure_channel(target.address, credentials, options=options, interceptors=interceptors)
+    added = interceptors(target.token)
+    if target.credentials is None:
+        return grpc.aio.insecure_channel(target.address, options=options, interceptors=added)
+
+    def secure(credentials: grpc.ChannelCredentials) -> grpc.aio.Channel:
+        return grpc.aio.secure_channel(target.address, credentials, options=options, interceptors=added)
+
+    return RenewingChannel(target.credentials, secure)
 
 
 @contextmanager
@@ -95,52 +124,11 @@ async def stream(service: str, call: AsyncIterable[Response]) -> AsyncIterator[R
             yield response
 
 
-class _CallMetadata:
-    """Adds the token and the request id under way to each call."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def _with_metadata(self, details: grpc.aio.ClientCallDetails) -> grpc.aio.ClientCallDetails:
-        metadata = grpc.aio.Metadata(*(details.metadata or ()))
-        if self._token:
-            metadata.add("authorization", f"Bearer {self._token}")
-        if current := request_id.get():
-            metadata.add(REQUEST_ID_HEADER, current)
-        return grpc.aio.ClientCallDetails(
-            details.method, details.timeout, metadata, details.credentials, details.wait_for_ready
-        )
-
-
-# One class a kind of call: a channel takes an interceptor for the first kind that it is an instance of, and no other.
-class _UnaryUnary(_CallMetadata, grpc.aio.UnaryUnaryClientInterceptor):
-    async def intercept_unary_unary(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
-        return await continuation(self._with_metadata(details), request)
-
-
-class _UnaryStream(_CallMetadata, grpc.aio.UnaryStreamClientInterceptor):
-    async def intercept_unary_stream(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
-        return await continuation(self._with_metadata(details), request)
-
-
-class _StreamUnary(_CallMetadata, grpc.aio.StreamUnaryClientInterceptor):
-    async def intercept_stream_unary(
-        self, continuation: Callable[..., Any], details: Any, request_iterator: Any
-    ) -> Any:
-        return await continuation(self._with_metadata(details), request_iterator)
-
-
-class _StreamStream(_CallMetadata, grpc.aio.StreamStreamClientInterceptor):
-    async def intercept_stream_stream(
-        self, continuation: Callable[..., Any], details: Any, request_iterator: Any
-    ) -> Any:
-        return await continuation(self._with_metadata(details), request_iterator)
-
-
-def _read(path: Path | None) -> bytes:
-    if path is None:
-        return b""
+def _token(content: bytes) -> str:
     try:
-        return path.read_bytes()
-    except OSError as error:
-        raise CandorError(Reason.INVALID_REQUEST, f"{path}: {error.strerror}") from error
+        token = content.decode("ascii").strip()
+    except UnicodeError as error:
+        raise CandorError(Reason.INVALID_REQUEST, "the token file holds no ASCII text") from error
+    if any(not "!" <= character <= "~" for character in token):
+        raise CandorError(Reason.INVALID_REQUEST, "the token file must hold one token, without blanks or line breaks")
+    return token

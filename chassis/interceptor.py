@@ -14,12 +14,12 @@ from typing import Any
 
 import grpc
 
+from chassis.call_metadata import REQUEST_ID_HEADER
 from chassis.errors import CandorError, Reason
 from chassis.logs import get_logger, request_id
 from chassis.metrics import Metrics
 from chassis.rpc_errors import abort
 
-REQUEST_ID_HEADER = "x-request-id"
 _OPEN_PREFIX = "/grpc.health.v1.Health/"  # probes carry no token
 _MAX_REQUEST_ID = 128
 

@@ -1,7 +1,7 @@
 """Run a gRPC server: one `serve` for a pod, the embedded suite and a test.
 
-Health is truthful: a service says SERVING only while its `ready` check passes. Stopping drains: health turns first,
-then calls under way get `drain_seconds`.
+Stopping drains, in the order that Kubernetes wants: health turns first; then new connections are refused, which
+clients take as UNAVAILABLE and try elsewhere, while calls under way get `drain_seconds`; health's own port closes last.
 """
 
 from __future__ import annotations
@@ -13,14 +13,16 @@ from dataclasses import dataclass
 from wsgiref.simple_server import WSGIServer
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1.health import SERVICE_NAME as HEALTH_NAME
 from grpc_reflection.v1alpha import reflection
 
 from chassis.errors import CandorError, Reason
+from chassis.health import Health, probe_server
 from chassis.interceptor import CallInterceptor
 from chassis.logs import get_logger
 from chassis.metrics import Metrics
 from chassis.settings import ServerSettings
+from chassis.tls import server_credentials
 
 
 async def always_ready() -> bool:
@@ -89,15 +91,16 @@ async def _serve(service: Service, settings: ServerSettings, started: asyncio.Fu
         interceptors=[CallInterceptor(service.metrics, settings.token_sha256)], options=server_options(settings)
     )
     service.register(server)
-    checks = health.aio.HealthServicer()
-    health_pb2_grpc.add_HealthServicer_to_server(checks, server)
-    reflection.enable_server_reflection([*service.names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
+    health = Health(service.names, service.ready, settings.ready_interval_seconds)
+    health.add_to(server)
+    reflection.enable_server_reflection([*service.names, HEALTH_NAME, reflection.SERVICE_NAME], server)
     port = _bind(server, settings)
+    probes = _probes(health, settings)
     exporter = _export(service.metrics, settings)
-    interval = settings.ready_interval_seconds
-    await _tell_health(service, checks, interval)  # before the first call can ask
-    await server.start()
-    watcher = asyncio.create_task(_keep_health(service, checks, interval))
+    await health.begin()  # before the first call can ask
+    for each in filter(None, (probes, server)):
+        await each.start()
+    watcher = asyncio.create_task(health.keep())
     stopping = asyncio.create_task(stop.wait())
     started.set_result(port)
     log.info("serving", host=settings.host, port=port, tls=settings.tls_cert_file is not None)
@@ -108,8 +111,10 @@ async def _serve(service: Service, settings: ServerSettings, started: asyncio.Fu
     finally:
         watcher.cancel()
         stopping.cancel()
-        await checks.enter_graceful_shutdown()
-        await server.stop(settings.drain_seconds)
+        await health.drain()
+        await server.stop(settings.drain_seconds)  # new connections are refused, calls under way go on
+        if probes is not None:
+            await probes.stop(None)  # last: probes see NOT_SERVING to the end
         if exporter is not None:
             exporter.shutdown()
             exporter.server_close()
@@ -126,25 +131,27 @@ async def serve_until_signal(service: Service, settings: ServerSettings) -> None
 
 
 def _bind(server: grpc.aio.Server, settings: ServerSettings) -> int:
-    address = f"{settings.host}:{settings.port}"
+    if settings.tls_cert_file and settings.tls_key_file:
+        credentials = server_credentials(settings.tls_cert_file, settings.tls_key_file, settings.tls_client_ca_file)
+        return _listen(settings, settings.port, lambda address: server.add_secure_port(address, credentials))
+    return _listen(settings, settings.port, server.add_insecure_port)
+
+
+def _probes(health: Health, settings: ServerSettings) -> grpc.aio.Server | None:
+    if settings.health_port is None:
+        return None
+    server = probe_server(health)
+    _listen(settings, settings.health_port, server.add_insecure_port)
+    return server
+
+
+def _listen(settings: ServerSettings, port: int, add_port: Callable[[str], int]) -> int:
+    address = f"{settings.host}:{port}"
     try:
-        if settings.tls_cert_file and settings.tls_key_file:
-            ca = settings.tls_client_ca_file
-            credentials = grpc.ssl_server_credentials(
-                [(settings.tls_key_file.read_bytes(), settings.tls_cert_file.read_bytes())],
-                root_certificates=ca.read_bytes() if ca else None,
-                require_client_auth=ca is not None,
-            )
-            port = server.add_secure_port(address, credentials)
-        else:
-            port = server.add_insecure_port(address)
-    except OSError as error:
-        raise CandorError(Reason.INVALID_REQUEST, f"TLS file {error.filename}: {error.strerror}") from error
+        return add_port(address)
     except RuntimeError as error:
-        raise CandorError(
-            Reason.INVALID_REQUEST, f"cannot listen on {address}: the port is taken or not ours"
-        ) from error
-    return port
+        message = f"cannot listen on {address}: the port is taken or not ours"
+        raise CandorError(Reason.INVALID_REQUEST, message) from error
 
 
 def _export(metrics: Metrics, settings: ServerSettings) -> WSGIServer | None:
@@ -156,22 +163,3 @@ def _export(metrics: Metrics, settings: ServerSettings) -> WSGIServer | None:
         where = f"{settings.host}:{settings.metrics_port}"
         raise CandorError(Reason.INVALID_REQUEST, f"metrics cannot listen on {where}: {error.strerror}") from error
     return exporter
-
-
-async def _keep_health(service: Service, checks: health.aio.HealthServicer, interval_seconds: float) -> None:
-    while True:
-        await asyncio.sleep(interval_seconds)
-        await _tell_health(service, checks, interval_seconds)
-
-
-async def _tell_health(service: Service, checks: health.aio.HealthServicer, patience_seconds: float) -> None:
-    """Ask the service whether it is ready; an error or no answer is a no."""
-    try:
-        async with asyncio.timeout(patience_seconds):
-            ready = await service.ready()
-    except (CandorError, TimeoutError):
-        ready = False
-    response = health_pb2.HealthCheckResponse
-    status = response.SERVING if ready else response.NOT_SERVING
-    for name in ("", *service.names):
-        await checks.set(name, status)

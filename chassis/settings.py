@@ -21,7 +21,16 @@ class ServerSettings(BaseSettings):
     metrics_port: int | None = Field(
         default=None, ge=0, le=65535, description="Prometheus port; absent: no metrics endpoint"
     )
-    tls_cert_file: Path | None = Field(default=None, description="PEM certificate chain of the server")
+    health_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="second port, in plaintext, with the gRPC health service alone (kubelet)",
+    )
+    tls_cert_file: Path | None = Field(
+        default=None,
+        description="PEM certificate chain of the server; rotated TLS files are taken up without a restart",
+    )
     tls_key_file: Path | None = Field(default=None, description="PEM private key of the server")
     tls_client_ca_file: Path | None = Field(
         default=None, description="PEM roots that callers must be signed by (mutual TLS)"
@@ -60,7 +69,7 @@ class ClientSettings(BaseSettings):
     """How one service or the CLI reaches another."""
 
     target: str = Field(default="", description="host:port, or dns:///name:port for client-side balancing")
-    token_file: Path | None = Field(default=None, description="file with the bearer token")
+    token_file: Path | None = Field(default=None, description="file with the bearer token; read again when it changes")
     tls_ca_file: Path | None = Field(default=None, description="PEM roots to trust; setting it turns TLS on")
     tls_cert_file: Path | None = Field(default=None, description="PEM client certificate (mutual TLS)")
     tls_key_file: Path | None = Field(default=None, description="PEM client key (mutual TLS)")

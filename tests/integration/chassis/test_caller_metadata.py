@@ -52,7 +52,7 @@ async def every_kind(address: str, token: str) -> list[str]:
             yield orchestrator_pb2.UploadDatasetRequest(chunk=b"x")
 
     seen = []
-    async with connect(Target(address, token=token)) as channel:
+    async with connect(Target.with_token(address, token)) as channel:
         grader = grader_pb2_grpc.GraderServiceStub(channel)
         with translated("grader"):
             seen.append((await grader.GetGraderInfo(grader_pb2.GetGraderInfoRequest())).digest)
@@ -87,7 +87,7 @@ async def call(kind: str, channel: grpc.aio.Channel) -> None:
 @pytest.mark.parametrize("token", ["", "wrong"])
 @pytest.mark.parametrize("kind", ["unary", "streamed answers", "streamed requests"])
 async def test_no_kind_of_call_is_answered_without_the_token(address: str, token: str, kind: str) -> None:
-    async with connect(Target(address, token=token)) as channel:
+    async with connect(Target.with_token(address, token)) as channel:
         with pytest.raises(CandorError) as caught:
             await call(kind, channel)
     assert caught.value.reason is Reason.CALLER_UNAUTHENTICATED

@@ -27,7 +27,7 @@ Build = Callable[..., Service]
 
 
 async def describe(address: str, token: str = "") -> pb.DescribeModelResponse:
-    channel = connect(Target(address, token=token))
+    channel = connect(Target.with_token(address, token))
     try:
         with translated("inference"):
             response: pb.DescribeModelResponse = await inference_pb2_grpc.InferenceServiceStub(channel).DescribeModel(
@@ -76,6 +76,60 @@ async def test_a_service_that_is_not_ready_never_claims_to_be(service: Build) ->
         channel = connect(Target(address))
         assert [await health(channel, name) for name in ("", NAME)] == ["NOT_SERVING", "NOT_SERVING"]
         await channel.close()
+
+
+async def test_live_does_not_depend_on_readiness(service: Build) -> None:
+    async def check() -> bool:
+        return False
+
+    async with running(service(ready=check), ServerSettings()) as address:
+        channel = connect(Target(address))
+        assert [await health(channel, name) for name in (NAME, "live")] == ["NOT_SERVING", "SERVING"]
+        await channel.close()
+
+
+async def test_the_health_port_has_the_same_health_and_nothing_else(
+    service: Build, certificates: Any, unused_tcp_port: int
+) -> None:
+    cert, key = certificates.server
+    settings = ServerSettings(tls_cert_file=cert, tls_key_file=key, token_sha256="0" * 64, health_port=unused_tcp_port)
+    async with running(service(), settings):
+        probe = grpc.aio.insecure_channel(f"127.0.0.1:{unused_tcp_port}")  # neither TLS nor a token, as kubelet
+        assert [await health(probe, name) for name in ("", NAME, "live")] == ["SERVING"] * 3
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await inference_pb2_grpc.InferenceServiceStub(probe).DescribeModel(pb.DescribeModelRequest(), timeout=5)
+        assert caught.value.code() is grpc.StatusCode.UNIMPLEMENTED
+        assert await reflection_pb2_grpc.ServerReflectionStub(probe).ServerReflectionInfo().code() is (
+            grpc.StatusCode.UNIMPLEMENTED
+        )
+        await probe.close()
+
+
+async def test_probes_see_the_drain_to_its_end(service: Build, latch: Any, unused_tcp_port: int) -> None:
+    started: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    stop = asyncio.Event()
+    settings = ServerSettings(health_port=unused_tcp_port)
+    server = asyncio.create_task(serve(service(latch), settings, started=started, stop=stop))
+    address = f"127.0.0.1:{await started}"
+    probe = grpc.aio.insecure_channel(f"127.0.0.1:{unused_tcp_port}")
+    watch = health_pb2_grpc.HealthStub(probe).Watch(health_pb2.HealthCheckRequest(service=NAME), timeout=30)
+    seen = aiter(watch)
+    assert (await anext(seen)).status == health_pb2.HealthCheckResponse.SERVING
+    call = asyncio.create_task(describe(address))
+    await latch.arrived.wait()
+    stop.set()
+    assert (await anext(seen)).status == health_pb2.HealthCheckResponse.NOT_SERVING
+    watch.cancel()
+    fresh = grpc.aio.insecure_channel(address)
+    with pytest.raises(CandorError) as caught, translated("inference"):
+        await inference_pb2_grpc.InferenceServiceStub(fresh).DescribeModel(pb.DescribeModelRequest(), timeout=5)
+    assert caught.value.reason is Reason.SERVICE_UNAVAILABLE  # which our channels try again
+    await fresh.close()
+    assert [await health(probe, name) for name in (NAME, "live")] == ["NOT_SERVING"] * 2  # while a call is under way
+    await probe.close()
+    latch.opened.set()
+    assert (await call).identity.digest == "sha256:1"
+    await server
 
 
 async def test_reflection_lists_the_services(service: Build) -> None:
