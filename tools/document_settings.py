@@ -34,22 +34,24 @@ def page() -> str:
     parts = [_HEAD]
     for service, name in SERVICES.items():
         settings = getattr(importlib.import_module(f"services.{service}.settings"), name)
-        prefix = str(settings.model_config.get("env_prefix", ""))
         parts.append(f"\n## {service}\n\n| variable | default | meaning |\n|---|---|---|\n")
-        parts.extend(_rows(settings, prefix))
+        rows = variables(settings).items()
+        parts.extend(f"| `{name}` | {_default(field)} | {field.description} |\n" for name, field in rows)
     return "".join(parts)
 
 
-def _rows(model: type[BaseModel], prefix: str) -> list[str]:
-    rows = []
+def variables(model: type[BaseModel], prefix: str | None = None) -> dict[str, FieldInfo]:
+    """Every variable that a settings class reads."""
+    prefix = str(model.model_config.get("env_prefix", "")) if prefix is None else prefix
+    found = {}
     for name, field in model.model_fields.items():
         variable = f"{prefix}{name.upper()}"
         nested = field.annotation
         if isinstance(nested, type) and issubclass(nested, BaseModel):
-            rows += _rows(nested, f"{variable}__")
+            found |= variables(nested, f"{variable}__")
         else:
-            rows.append(f"| `{variable}` | {_default(field)} | {field.description} |\n")
-    return rows
+            found[variable] = field
+    return found
 
 
 def _default(field: FieldInfo) -> str:

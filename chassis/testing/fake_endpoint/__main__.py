@@ -6,6 +6,7 @@ import argparse
 import signal
 import sys
 from collections.abc import Callable
+from importlib.resources import files
 from pathlib import Path
 
 from chassis.testing.fake_endpoint.endpoint import FakeEndpoint
@@ -25,6 +26,7 @@ def main(arguments: list[str] | None = None) -> None:
         refuses=options.refuse,
         fault=_faults(options.delay),
         log=options.log,
+        host=options.host,
     )
     signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
     endpoint.start(options.port)
@@ -36,12 +38,17 @@ def main(arguments: list[str] | None = None) -> None:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m chassis.testing.fake_endpoint", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 0.0.0.0 in a pod")
     parser.add_argument("--port", type=int, default=0, help="port to listen on; 0 takes a free one")
     parser.add_argument("--log", type=Path, help="JSON lines file of the calls, flushed after each")
     parser.add_argument("--policy", choices=("constant", "echo", "core"), default="constant", help="how to answer")
     parser.add_argument("--text", default="Yes.", help="what `constant` answers")
     parser.add_argument(
-        "--table", type=Path, action="append", default=[], help="questions of `core`, JSON or JSON lines"
+        "--table",
+        type=_tables,
+        action="extend",
+        default=[],
+        help="questions of `core`: a file, JSON or JSON lines, or PACKAGE:FOLDER for all *.jsonl of an installed package",
     )
     parser.add_argument("--error-rate", type=float, default=0.1, help="share of wrong answers")
     parser.add_argument("--sycophancy-rate", type=float, default=0.0, help="what a false belief adds to it")
@@ -53,6 +60,17 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--refuse", action="append", default=[], help="a parameter to refuse")
     parser.add_argument("--delay", type=float, default=0.0, help="seconds before each answer")
     return parser
+
+
+def _tables(name: str) -> list[Path]:
+    """The files that an option names."""
+    package, colon, folder = name.partition(":")
+    if not colon:
+        return [Path(name)]
+    found = sorted((Path(str(files(package))) / folder).glob("*.jsonl"))
+    if not found:
+        raise argparse.ArgumentTypeError(f"{name}: there is no *.jsonl file")
+    return found
 
 
 def _policy(options: argparse.Namespace) -> Callable[[Call], str]:

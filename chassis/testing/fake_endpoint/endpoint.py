@@ -46,6 +46,7 @@ class FakeEndpoint:
         fault: Callable[[Call], Fault | None] = lambda _call: None,
         log: Path | None = None,
         tls: ssl.SSLContext | None = None,
+        host: str = "127.0.0.1",
     ) -> None:
         self.answer = answer
         self.models = set(models)
@@ -58,7 +59,7 @@ class FakeEndpoint:
         self.most_in_flight = 0
         self._script: deque[Fault | None] = deque()
         self._log = CallLog(log)
-        self._server = HttpServer(self.handle, tls)
+        self._server = HttpServer(self.handle, tls, host)
         self._released = asyncio.Event()
         self.in_flight = 0
         self._arrived = threading.Condition()

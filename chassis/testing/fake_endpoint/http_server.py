@@ -51,8 +51,9 @@ Handler = Callable[[Request], Response | Awaitable[Response]]
 class HttpServer:
     """Serves `handler` on a loopback port from a thread of its own. `start` and `stop` may be called from anywhere."""
 
-    def __init__(self, handler: Handler, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, handler: Handler, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
         self.port = 0
+        self._host = host
         self._tls = tls
         self._handler = handler
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -94,7 +95,7 @@ class HttpServer:
     async def _listen(self, port: int) -> int:
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: _Connection(self._handler, self._connections), "127.0.0.1", port, backlog=1024, ssl=self._tls
+            lambda: _Connection(self._handler, self._connections), self._host, port, backlog=1024, ssl=self._tls
         )
         found: int = self._server.sockets[0].getsockname()[1]
         return found

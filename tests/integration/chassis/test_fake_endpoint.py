@@ -116,3 +116,17 @@ def test_a_log_cut_in_the_middle_of_a_line_is_read_up_to_there(tmp_path: Path) -
     with log.open("a") as file:
         file.write('{"number": 1, "mod')
     assert [call.messages for call in read_log(log)] == [(("user", "x"),)]
+
+
+def test_as_a_process_it_takes_the_questions_of_an_installed_package_and_listens_where_it_is_told() -> None:
+    command = [sys.executable, "-W", "error", "-m", "chassis.testing.fake_endpoint", "--host", "127.0.0.2"]
+    command += ["--policy", "core", "--error-rate", "0", "--table", "services.orchestrator:data/tasks/core"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as child:
+        assert child.stdout is not None
+        port = child.stdout.readline().strip().rpartition(":")[2].partition("/")[0]
+        answer = ask(f"http://127.0.0.2:{port}/v1", "What is the capital of Florida?")
+        child.terminate()
+    assert answer == "The answer is Tallahassee."
+    refused = subprocess.run([*command[:-1], "services.orchestrator:data"], capture_output=True, text=True, check=False)
+    assert refused.returncode == 2
+    assert "services.orchestrator:data: there is no *.jsonl file" in refused.stderr

@@ -1,0 +1,97 @@
+"""Rights in the cluster, images, and kinds of objects."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import cache
+
+import yaml
+
+from tools.manifests.objects import Object, label, names, of_kind, pods
+from tools.manifests.render import K8S
+
+# Resources of others, by the version that they serve now.
+THIRD_PARTIES = {
+    ("cert-manager.io/v1", "Certificate"),
+    ("cert-manager.io/v1", "Issuer"),
+    ("keda.sh/v1alpha1", "ScaledObject"),
+    ("kueue.x-k8s.io/v1beta2", "LocalQueue"),
+    ("monitoring.coreos.com/v1", "PodMonitor"),
+    ("monitoring.coreos.com/v1", "PrometheusRule"),
+}
+_DANGEROUS = {"escalate", "bind", "impersonate"}
+_SECRET = {"secrets", "serviceaccounts/token", "pods/exec", "pods/attach", "nodes/proxy"}
+
+
+def tokens(objects: Sequence[Object]) -> Iterator[str]:
+    """A pod has a token of the API server where its account has rights, and nowhere else."""
+    bound = {
+        subject["name"]
+        for binding in of_kind(objects, "RoleBinding", "ClusterRoleBinding")
+        for subject in binding.get("subjects", [])
+        if subject["kind"] == "ServiceAccount"
+    }
+    for account in of_kind(objects, "ServiceAccount"):
+        if account.get("automountServiceAccountToken") is not False:
+            yield f"{label(account)}: automountServiceAccountToken must be false; the pod that needs a token says so"
+    for pod in pods(objects):
+        needs = pod.spec.get("serviceAccountName", "default") in bound
+        has = pod.spec.get("automountServiceAccountToken", True) or any(
+            "serviceAccountToken" in source
+            for volume in pod.volumes.values()
+            for source in volume.get("projected", {}).get("sources", [])
+        )
+        if has and not needs:
+            yield f"{pod}: has a token of the API server that nothing needs: automountServiceAccountToken: false"
+        if needs and not has:
+            yield f"{pod}: its account has rights, but the pod gets no token"
+
+
+def rights(objects: Sequence[Object]) -> Iterator[str]:
+    """Roles name what they allow; nobody reads Secrets or gets more rights than they have."""
+    for role in of_kind(objects, "Role", "ClusterRole"):
+        for rule in role.get("rules", []):
+            verbs, resources = set(rule["verbs"]), set(rule.get("resources", []))
+            if "*" in verbs | resources | set(rule.get("apiGroups", [])):
+                yield f"{label(role)}: names no verbs or resources, but all (*)"
+            if found := verbs & _DANGEROUS:
+                yield f"{label(role)}: must not {', '.join(sorted(found))}"
+            if found := resources & _SECRET:
+                yield f"{label(role)}: must not reach {', '.join(sorted(found))}"
+    for binding in of_kind(objects, "RoleBinding", "ClusterRoleBinding"):
+        if binding["roleRef"]["name"] not in names(objects, binding["roleRef"]["kind"]):
+            yield f"{label(binding)}: there is no {binding['roleRef']['kind']} {binding['roleRef']['name']}"
+        for subject in binding.get("subjects", []):
+            if subject["kind"] != "ServiceAccount" or subject["name"] not in names(objects, "ServiceAccount"):
+                yield f"{label(binding)}: {subject['kind']} {subject['name']} is no account of ours"
+
+
+def images(objects: Sequence[Object]) -> Iterator[str]:
+    """Every image is named in components/images, with a version."""
+    for pod in pods(objects):
+        volumes = [volume["image"]["reference"] for volume in pod.volumes.values() if "image" in volume]
+        for image in [*(container["image"] for container in pod.containers), *volumes]:
+            if image not in known_images():
+                yield f"{pod}: image {image} is none of components/images"
+            if image.endswith(":latest") or not {":", "@"} & set(image.rpartition("/")[2]):
+                yield f"{pod}: image {image} has no version"
+
+
+@cache
+def known_images() -> frozenset[str]:
+    """Every image as components/images makes it."""
+    found = yaml.safe_load((K8S / "components" / "images" / "kustomization.yaml").read_text(encoding="utf-8"))["images"]
+    return frozenset(
+        f"{each.get('newName', each['name'])}"
+        + (f"@{each['digest']}" if "digest" in each else f":{each.get('newTag', 'latest')}")
+        for each in found
+    )
+
+
+def kinds(objects: Sequence[Object]) -> Iterator[str]:
+    """Resources of others are at the version that they serve."""
+    for each in objects:
+        group, slash, _ = each["apiVersion"].partition("/")
+        foreign = (slash and "." in group and not group.endswith(".k8s.io")) or group == "kueue.x-k8s.io"
+        if foreign and group != "candor.dev" and (each["apiVersion"], each["kind"]) not in THIRD_PARTIES:
+            yield f"{label(each)}: {each['apiVersion']} is no version that we know"
