@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
+from tools.document_settings import SERVICES
 from tools.manifests.objects import LONG_RUNNING, NAME, Object, Pod, names, of_kind, pods
 
 _VOLUMES = {
@@ -101,8 +102,10 @@ def _grpc(where: str, kind: str, probe: Mapping[str, Any], ports: Mapping[str, i
 
 
 def full_name(service: str) -> str:
-    """The proto name of a service, as health knows it."""
+    """The proto name of a service, as health knows it; empty for what is none of ours."""
     package = service.removesuffix("-gpu")
+    if package not in SERVICES:
+        return ""
     descriptor = import_module(f"candor.{package}.v1.{package}_pb2").DESCRIPTOR
     return str(descriptor.services_by_name[f"{package.capitalize()}Service"].full_name)
 

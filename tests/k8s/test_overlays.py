@@ -1,0 +1,159 @@
+"""What each overlay promises."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from tools.manifests.objects import LONG_RUNNING, Object, of_kind, pods
+from tools.manifests.render import ROOT, render
+
+Rendered = Callable[[str], list[Object]]
+CLOUDS = ("aks", "eks", "gke")
+TRIALS = ("cpu-only", "kind")
+SERVICES = {"rewriter", "trainer", "inference", "grader", "orchestrator"}
+
+
+def named(objects: list[Object], kind: str, name: str) -> Object:
+    return next(each for each in of_kind(objects, kind) if each["metadata"]["name"] == name)
+
+
+def config(objects: list[Object], service: str) -> dict[str, str]:
+    found = of_kind(objects, "ConfigMap")
+    data: dict[str, str] = next(each for each in found if each["metadata"]["name"].startswith(f"{service}-"))["data"]
+    return data
+
+
+def test_every_overlay_has_every_service(overlay: str, rendered: Rendered) -> None:
+    there = {each["metadata"]["name"] for each in of_kind(rendered(overlay), *LONG_RUNNING)}
+    assert there >= SERVICES
+
+
+def test_a_changed_setting_replaces_the_pods(overlay: str, rendered: Rendered) -> None:
+    for each in of_kind(rendered(overlay), "ConfigMap"):
+        stem, dash, digest = each["metadata"]["name"].rpartition("-")
+        assert dash, f"{stem}: its name must change with its content"
+        assert len(digest) == 10
+
+
+def test_replicas_of_the_orchestrator_have_a_stable_name(overlay: str, rendered: Rendered) -> None:
+    orchestrator = named(rendered(overlay), "StatefulSet", "orchestrator")
+    assert orchestrator["spec"]["podManagementPolicy"] == "Parallel"
+    [container] = orchestrator["spec"]["template"]["spec"]["containers"]
+    environment = {each["name"]: each.get("valueFrom") for each in container["env"]}
+    assert environment["DBOS__VMID"] == {"fieldRef": {"fieldPath": "metadata.name"}}
+
+
+def test_there_is_never_a_second_trainer(overlay: str, rendered: Rendered) -> None:
+    trainer = named(rendered(overlay), "Deployment", "trainer")
+    assert trainer["spec"]["replicas"] == 1
+    assert trainer["spec"]["strategy"] == {"type": "Recreate"}
+
+
+@pytest.mark.parametrize("trial", TRIALS)
+def test_a_trial_wants_no_gpu_and_nothing_that_a_bare_cluster_lacks(trial: str, rendered: Rendered) -> None:
+    objects = rendered(trial)
+    assert "nvidia.com" not in json.dumps(objects)
+    assert {each["apiVersion"].partition("/")[0] for each in objects} <= {"v1", "apps", "policy", "networking.k8s.io"}
+    [claim] = of_kind(objects, "PersistentVolumeClaim")
+    assert claim["spec"]["accessModes"] == ["ReadWriteOnce"]
+    assert "storageClassName" not in claim["spec"]
+
+
+def test_kind_pulls_none_of_our_images(rendered: Rendered) -> None:
+    policies = {
+        container["image"]: container.get("imagePullPolicy")
+        for pod in pods(rendered("kind"))
+        for container in pod.containers
+    }
+    assert {image: policy for image, policy in policies.items() if image.startswith("candor/")} == {
+        image: "Never" for image in policies if image.startswith("candor/")
+    }
+
+
+@pytest.mark.parametrize("trial", TRIALS)
+def test_only_the_orchestrator_reaches_the_database_without_a_password(trial: str, rendered: Rendered) -> None:
+    policy = named(rendered(trial), "NetworkPolicy", "postgres")
+    assert policy["spec"]["podSelector"]["matchLabels"]["app.kubernetes.io/name"] == "postgres"
+    [rule] = policy["spec"]["ingress"]
+    assert rule["from"] == [{"podSelector": {"matchLabels": {"app.kubernetes.io/name": "orchestrator"}}}]
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_a_cloud_speaks_no_plaintext(cloud: str, rendered: Rendered) -> None:
+    objects = rendered(cloud)
+    assert "PLAINTEXT" not in json.dumps(objects)
+    secrets = {each["spec"]["secretName"] for each in of_kind(objects, "Certificate")}
+    for service in (*SERVICES, "inference-gpu"):
+        told = config(objects, service)
+        prefix = f"CANDOR_{service.removesuffix('-gpu').upper()}_TLS_"
+        assert {told[f"{prefix}{name}"] for name in ("CERT_FILE", "KEY_FILE", "CLIENT_CA_FILE")} == {
+            f"/etc/candor/tls/{name}" for name in ("tls.crt", "tls.key", "ca.crt")
+        }
+    mounted = {pod.volumes["tls"]["secret"]["secretName"] for pod in pods(objects) if "tls" in pod.volumes}
+    assert mounted == {f"{service}-tls" for service in SERVICES}
+    assert mounted <= secrets
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_a_certificate_is_for_every_name_that_it_is_called_by(cloud: str, rendered: Rendered) -> None:
+    objects = rendered(cloud)
+    by_secret = {each["spec"]["secretName"]: each["spec"]["dnsNames"] for each in of_kind(objects, "Certificate")[1:]}
+    for pod in pods(objects):
+        if "tls" in pod.volumes:
+            name = pod.owner["metadata"]["name"]
+            names = by_secret[pod.volumes["tls"]["secret"]["secretName"]]
+            assert {name, f"{name}.candor.svc"} <= set(names)
+
+
+@pytest.mark.parametrize(
+    ("cloud", "label"),
+    [
+        ("gke", "cloud.google.com/gke-accelerator"),
+        ("eks", "eks.amazonaws.com/nodegroup"),
+        ("aks", "kubernetes.azure.com/agentpool"),
+    ],
+)
+def test_only_checkpoints_run_on_gpus_of_the_cloud_s_pool(cloud: str, label: str, rendered: Rendered) -> None:
+    objects = rendered(cloud)
+    targets = json.loads(config(objects, "orchestrator")["CANDOR_ORCHESTRATOR_INFERENCE_TARGETS"])
+    assert targets == {"endpoint": "dns:///inference:50051", "checkpoint": "dns:///inference-gpu:50051"}
+    wanting = [pod for pod in pods(objects) if "nvidia.com/gpu" in json.dumps(pod.spec["containers"])]
+    assert "inference-gpu" in {pod.owner["metadata"]["name"] for pod in wanting}
+    for pod in wanting:
+        assert list(pod.spec["nodeSelector"]) == [label]
+        assert "nvidia.com/gpu" in {each["key"] for each in pod.spec["tolerations"]}
+        assert pod.containers[0]["resources"]["limits"]["nvidia.com/gpu"] == 1
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_what_is_not_said_is_not_allowed_on_the_network(cloud: str, rendered: Rendered) -> None:
+    deny = named(rendered(cloud), "NetworkPolicy", "default-deny")["spec"]
+    assert deny == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    for policy in of_kind(rendered(cloud), "NetworkPolicy"):
+        for rule in policy["spec"].get("egress", []):
+            blocks = [peer["ipBlock"] for peer in rule.get("to", []) if "ipBlock" in peer]
+            open_to_all = [block for block in blocks if block["cidr"] == "0.0.0.0/0"]
+            assert all("169.254.0.0/16" in block["except"] for block in open_to_all)
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_the_database_s_address_is_in_a_secret(cloud: str, rendered: Rendered) -> None:
+    [container] = named(rendered(cloud), "StatefulSet", "orchestrator")["spec"]["template"]["spec"]["containers"]
+    url = next(each for each in container["env"] if each["name"] == "CANDOR_ORCHESTRATOR_LEDGER_URL")
+    assert url["valueFrom"] == {"secretKeyRef": {"name": "candor-postgres", "key": "url"}}
+
+
+def test_an_image_is_replaced_in_one_place(tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("mine")
+    up = "/".join([".."] * (len(folder.parts) - 1))
+    overlay = {
+        "resources": [f"{up}{ROOT}/deploy/k8s/overlays/gke"],
+        "images": [{"name": "candor/inference", "newName": "mine/inference", "newTag": "7"}],
+    }
+    (folder / "kustomization.yaml").write_text(json.dumps(overlay))
+    images = {container["image"] for pod in pods(render(folder)) for container in pod.containers}
+    assert "mine/inference:7" in images
+    assert not [image for image in images if image.startswith("candor/inference")]
