@@ -33,10 +33,11 @@ _NEEDED = {"orchestrator": ("inference", "grader")}
 
 @dataclass(frozen=True, slots=True)
 class Suite:
-    """A running suite: host:port by service, and the token that all of them want."""
+    """A running suite: host:port by service, the token that all of them want, and host:port of their metrics, if any."""
 
     token: str
     addresses: dict[str, str] = field(default_factory=dict)
+    metrics: dict[str, str] = field(default_factory=dict)
 
     def target(self, name: str) -> Target:
         """Where a service is and how to speak to it."""
@@ -52,6 +53,7 @@ async def suite(
     log_level: str = "ERROR",
     token: str = "",
     durable: bool = False,
+    first_metrics_port: int | None = None,
 ) -> AsyncIterator[Suite]:
     """Run services for the length of the block.
 
@@ -65,6 +67,7 @@ async def suite(
         token: What callers must send; empty makes a random one.
         durable: Unfinished evaluations go on when the suite starts again on this state; otherwise only those whose
             document is given again, so that no command spends another's money.
+        first_metrics_port: Port of the first service's /metrics, the others follow; 0 takes free ones. None: no metrics.
 
     Raises:
         CandorError: LEDGER_LOCKED when another command uses the state; INVALID_REQUEST when a port is taken.
@@ -87,10 +90,13 @@ async def suite(
                 "port": first_port + offset if first_port else 0,
                 "token_sha256": hashlib.sha256(found.token.encode()).hexdigest(),
                 "drain_seconds": 2,
+                "metrics_port": first_metrics_port + offset if first_metrics_port else first_metrics_port,
             }
             shared = _Shared(common, state, found, private / "token", durable)
             service, settings = _BUILDERS[name](shared)
             found.addresses[name] = await stack.enter_async_context(running(service, settings))
+            if service.metrics.address:
+                found.metrics[name] = service.metrics.address
         yield found
 
 

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from prometheus_client import Gauge
 
 from chassis.errors import CandorError
 
@@ -26,12 +27,16 @@ class Health:
         names: The proto services whose readiness it says.
         ready: Whether they can work now.
         interval_seconds: How often it is asked, and how long it may take to answer.
+        gauge: Says the same in the metrics.
     """
 
-    def __init__(self, names: Sequence[str], ready: Callable[[], Awaitable[bool]], interval_seconds: float) -> None:
+    def __init__(
+        self, names: Sequence[str], ready: Callable[[], Awaitable[bool]], interval_seconds: float, gauge: Gauge
+    ) -> None:
         self._names = ("", *names)
         self._ready = ready
         self._interval = interval_seconds
+        self._gauge = gauge
         self._servicer = health.aio.HealthServicer()
 
     def add_to(self, server: grpc.aio.Server) -> None:
@@ -51,6 +56,7 @@ class Health:
 
     async def drain(self) -> None:
         """Say NOT_SERVING from now on, whatever is told later."""
+        self._gauge.set(0)
         await self._servicer.enter_graceful_shutdown()
 
     async def _tell(self) -> None:
@@ -60,6 +66,7 @@ class Health:
                 ready = await self._ready()
         except (CandorError, TimeoutError):
             ready = False
+        self._gauge.set(ready)
         for name in self._names:
             await self._servicer.set(name, _SERVING if ready else _NOT_SERVING)
 

@@ -91,7 +91,7 @@ async def _serve(service: Service, settings: ServerSettings, started: asyncio.Fu
         interceptors=[CallInterceptor(service.metrics, settings.token_sha256)], options=server_options(settings)
     )
     service.register(server)
-    health = Health(service.names, service.ready, settings.ready_interval_seconds)
+    health = Health(service.names, service.ready, settings.ready_interval_seconds, service.metrics.ready)
     health.add_to(server)
     reflection.enable_server_reflection([*service.names, HEALTH_NAME, reflection.SERVICE_NAME], server)
     port = _bind(server, settings)

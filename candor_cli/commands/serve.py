@@ -22,6 +22,16 @@ def serve(
         int,
         typer.Option("--port", min=0, max=65535, help="Port of the first service; the others follow. 0: free ports."),
     ] = 0,
+    metrics_port: Annotated[
+        int | None,
+        typer.Option(
+            "--metrics-port",
+            min=0,
+            max=65535,
+            help="Port of the first service's Prometheus metrics; the others follow. 0: free ports. Default: no metrics.",
+            show_default=False,
+        ),
+    ] = None,
     log_level: Annotated[str, typer.Option("--log-level", help="DEBUG, INFO, WARNING or ERROR.")] = "INFO",
 ) -> None:
     """Serve on loopback, for callers with the token; for a cluster run `python -m services.NAME`.
@@ -31,12 +41,12 @@ def serve(
     from candor_cli.session import run
 
     try:
-        run(_serve(tuple(services or ()), state, port, log_level))
+        run(_serve(tuple(services or ()), state, port, metrics_port, log_level))
     except KeyboardInterrupt:
         print("stopped")
 
 
-async def _serve(services: tuple[str, ...], state: Path, port: int, log_level: str) -> None:
+async def _serve(services: tuple[str, ...], state: Path, port: int, metrics_port: int | None, log_level: str) -> None:
     import asyncio
 
     from candor_cli.embedded import SERVICES, suite
@@ -49,9 +59,18 @@ async def _serve(services: tuple[str, ...], state: Path, port: int, log_level: s
         )
     path, token = _token(state)
     wanted = services or SERVICES
-    async with suite(state, only=wanted, first_port=port, log_level=log_level, token=token, durable=True) as found:
+    async with suite(
+        state,
+        only=wanted,
+        first_port=port,
+        log_level=log_level,
+        token=token,
+        durable=True,
+        first_metrics_port=metrics_port,
+    ) as found:
         for name, address in found.addresses.items():
-            print(f"{name:13} {address}")
+            metrics = f"  metrics at http://{found.metrics[name]}/metrics" if name in found.metrics else ""
+            print(f"{name:13} {address}{metrics}")
         print(f"callers send the token in {path} (--token-file)", flush=True)
         await asyncio.Event().wait()
 

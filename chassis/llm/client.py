@@ -62,6 +62,7 @@ class LlmClient:
         limiter: Shared by clients of one server; made from the policy when absent.
         http: Shared connections; opened here (and closed by `close`) when absent.
         on_retry: Told the reason of each failure that is tried again.
+        on_wait: Told of one more request (1) or one fewer (-1) that waits for its turn.
     """
 
     def __init__(
@@ -72,6 +73,7 @@ class LlmClient:
         limiter: AdaptiveLimiter | None = None,
         http: Http | None = None,
         on_retry: Callable[[Reason], None] | None = None,
+        on_wait: Callable[[int], None] | None = None,
     ) -> None:
         self.endpoint = endpoint
         self.policy = policy or Policy()
@@ -81,6 +83,7 @@ class LlmClient:
         self._http = http or Http(connect_seconds=self.policy.connect_seconds)
         self._wire: Wire | None = None
         self._on_retry = on_retry or (lambda _reason: None)
+        self._on_wait = on_wait or (lambda _change: None)
 
     async def chat(
         self,
@@ -161,11 +164,14 @@ class LlmClient:
             await asyncio.sleep(wait)
 
     async def _turn(self, *, first: bool) -> Slot:
+        self._on_wait(1)
         try:
             return await self.limiter.acquire(first=first)
         except PausedError as error:
             message = f"{host(self.endpoint)} asks for a pause of {error.seconds:.0f} s; run again after it"
             raise EndpointDownError(Reason.RATE_LIMITED, message, metadata={"host": host(self.endpoint)}) from error
+        finally:
+            self._on_wait(-1)
 
     async def _attempt(
         self, wire: Wire, body: Mapping[str, Any], limit: str, give_up_at: float

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
+from dataclasses import replace
 from pathlib import Path
 
 import grpc
@@ -28,12 +29,17 @@ from services.orchestrator.backends.inference_routed import RoutedInference
 from services.orchestrator.backends.ledger_engine import Database
 from services.orchestrator.backends.ledger_sql import SqlLedger
 from services.orchestrator.backends.materials_files import FileMaterials
+from services.orchestrator.backends.metered import Demand, MeteredGrader, MeteredInference
+from services.orchestrator.backends.metrics.exposed import EvaluationMetrics
+from services.orchestrator.backends.metrics.reading import LedgerReading
 from services.orchestrator.backends.reachable import answers
 from services.orchestrator.backends.replicas import Replicas
 from services.orchestrator.backends.report.files import FileReporter
+from services.orchestrator.backends.resend import PATIENCE
 from services.orchestrator.backends.rewriter_grpc import GrpcRewriter
 from services.orchestrator.backends.runs_dbos import DbosRuns
 from services.orchestrator.backends.trainer_grpc import GrpcTrainer
+from services.orchestrator.ports import Inference
 from services.orchestrator.service.queries import mark_cancelled
 from services.orchestrator.service.run.execute import execute
 from services.orchestrator.service.world import Limits, World, blocking
@@ -50,11 +56,22 @@ def build(settings: OrchestratorSettings) -> Service:
     Raises:
         CandorError: The ledger or a key file cannot be used.
     """
+    metrics = Metrics("orchestrator")
+    patience = replace(PATIENCE, retried=metrics.retried)
+    patience_of_inference = replace(patience, seconds=max(patience.seconds, settings.inference_wake_seconds))
+    demand = Demand(metrics, list(settings.inference_targets))
     channels: list[grpc.aio.Channel] = []
+    needed: list[grpc.aio.Channel] = []
 
-    def channel(target: str) -> grpc.aio.Channel:
+    def channel(target: str, *, may_sleep: bool = False) -> grpc.aio.Channel:
         channels.append(connect(_target(settings, target), max_message_bytes=settings.max_message_bytes))
+        if not may_sleep:
+            needed.append(channels[-1])
         return channels[-1]
+
+    def inference(name: str, target: str) -> Inference:
+        opened = channel(target, may_sleep=settings.inference_wake_seconds > 0)
+        return MeteredInference(GrpcInference(opened, patience_of_inference), name, demand, metrics)
 
     database = Database(_with_folder(settings.ledger_url))
     ledger = SqlLedger(database)
@@ -67,10 +84,10 @@ def build(settings: OrchestratorSettings) -> Service:
     world = World(
         ledger=ledger,
         inference=RoutedInference(
-            {name: GrpcInference(channel(target)) for name, target in settings.inference_targets.items()}
+            {name: inference(name, target) for name, target in settings.inference_targets.items()}
         ),
-        grader=GrpcGrader(channel(settings.grader_target)),
-        rewriter=GrpcRewriter(channel(settings.rewriter_target)) if settings.rewriter_target else None,
+        grader=MeteredGrader(GrpcGrader(channel(settings.grader_target), patience), metrics),
+        rewriter=GrpcRewriter(channel(settings.rewriter_target), patience) if settings.rewriter_target else None,
         trainer=GrpcTrainer(channel(settings.trainer_target)) if settings.trainer_target else None,
         conversations=LocalConversations(datasets),
         materials=FileMaterials(settings.artifacts_url),
@@ -81,6 +98,7 @@ def build(settings: OrchestratorSettings) -> Service:
         limits=Limits(window=settings.window, batch=settings.batch, grade_batch=settings.grade_batch),
     )
     runs = _runs(settings, world, database)
+    metrics.registry.register(EvaluationMetrics(LedgerReading(ledger, settings.metric_families).view))
 
     def register(server: grpc.aio.Server) -> None:
         orchestrator_pb2_grpc.add_OrchestratorServiceServicer_to_server(OrchestratorServicer(world, runs), server)
@@ -90,7 +108,7 @@ def build(settings: OrchestratorSettings) -> Service:
             return False
         await runs.open()
         # Embedded, the services called are in this process and end with it.
-        return settings.embedded or all(await asyncio.gather(*map(answers, channels)))
+        return settings.embedded or all(await asyncio.gather(*map(answers, needed)))
 
     async def close() -> None:
         await runs.close()
@@ -98,7 +116,7 @@ def build(settings: OrchestratorSettings) -> Service:
             await opened.close()
         database.close()
 
-    return Service(names=[NAME], register=register, metrics=Metrics("orchestrator"), ready=ready, close=close)
+    return Service(names=[NAME], register=register, metrics=metrics, ready=ready, close=close)
 
 
 def _runs(settings: OrchestratorSettings, world: World, database: Database) -> DbosRuns:

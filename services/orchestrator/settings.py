@@ -54,6 +54,17 @@ class OrchestratorSettings(ServerSettings):
     )
     queue_poll_seconds: float = Field(0.5, gt=0, description="how often a replica looks for runs to take")
 
+    inference_wake_seconds: float = Field(
+        0.0,
+        ge=0,
+        description="how long calls wait for an inference service that is scaled to zero; 0: inference is always there",
+    )
+    metric_families: list[str] = Field(
+        default_factory=list,
+        max_length=100,
+        description="evaluations with metrics of their own, by the `name` of their document, as JSON; all others are `other`",
+    )
+
     @model_validator(mode="after")
     def _batches(self) -> OrchestratorSettings:
         if self.batch > self.window:

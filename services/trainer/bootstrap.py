@@ -10,6 +10,7 @@ from candor.trainer.v1 import trainer_pb2, trainer_pb2_grpc
 from chassis.egress import Guard
 from chassis.metrics import Metrics
 from chassis.serving import Service
+from services.trainer.backends.job_metrics import JobMetrics
 from services.trainer.backends.owning import owning
 from services.trainer.backends.process.executor import ProcessExecutor
 from services.trainer.backends.provider.executor import ProviderExecutor
@@ -49,6 +50,8 @@ def build(settings: TrainerSettings) -> Service:
         metrics,
         {"process": settings.max_running, "openai": settings.max_at_providers},
     )
+
+    metrics.registry.register(JobMetrics(service.jobs))
 
     def register(server: grpc.aio.Server) -> None:
         trainer_pb2_grpc.add_TrainerServiceServicer_to_server(TrainerServicer(service), server)

@@ -24,7 +24,7 @@ class OpenAiJudges:
     Args:
         guard: Which hosts may be called and with which keys.
         policy: Retries, timeouts, concurrency.
-        metrics: Retries are counted here.
+        metrics: Retries, and requests that wait for their turn, are counted here.
         keep: Judges kept ready.
     """
 
@@ -61,7 +61,8 @@ class OpenAiJudges:
                 llm.Endpoint(spec.base_url.rstrip("/"), spec.model, key),
                 self._policy,
                 http=self._http,
-                on_retry=lambda reason: self._metrics.retries.labels(reason.name).inc(),
+                on_retry=self._metrics.retried,
+                on_wait=self._metrics.waits,
             )
             self._ready[name] = OpenAiJudge(client, spec)
         self._ready.move_to_end(name)

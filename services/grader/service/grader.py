@@ -16,6 +16,7 @@ from services.grader.domain.answers.case import AnswerCase, AnswerGrade
 from services.grader.domain.scores import Metric, TextScores, Unscored
 from services.grader.domain.validate import check_judge, check_scoring
 from services.grader.ports import Judges, Scorer
+from services.grader.service.counts import GradeCounts
 from services.grader.service.grading import Grading
 
 
@@ -49,24 +50,29 @@ class GraderService:
         self._scorer = scorer
         self._metrics = metrics
         self._grading = Grading(judges)
+        self._counts = GradeCounts(metrics)
 
     async def grade(
         self, cases: Sequence[AnswerCase], judge: judging.JudgeSpec | None, profile: str
     ) -> AsyncGenerator[tuple[int, AnswerGrade | CandorError]]:
         """See `Grading.grade`."""
-        async with aclosing(self._grading.grade(cases, judge, profile)) as outcomes:
-            async for index, outcome in outcomes:
-                self._count_grade(outcome)
-                yield index, outcome
+        with self._metrics.accepted("grade", len(cases)) as finished:
+            async with aclosing(self._grading.grade(cases, judge, profile)) as outcomes:
+                async for index, outcome in outcomes:
+                    finished()
+                    self._counts.count(outcome)
+                    yield index, outcome
 
     async def score(
         self, texts: Sequence[str], metrics: Sequence[str], estimator: str, model: str, max_chars: int
     ) -> AsyncGenerator[tuple[int, TextScores | Unscored | CandorError]]:
         """Scores with their index as they finish. Raises CandorError for bad fields and what the scorer raises."""
         check_scoring(texts, metrics, estimator, max_chars, sociot.metrics(), sociot.ESTIMATORS)
-        async for index, outcome in self._scorer.score(texts, metrics, estimator, model, max_chars):
-            self._metrics.items.labels("score", _score_label(outcome)).inc()
-            yield index, outcome
+        with self._metrics.accepted("score", len(texts)) as finished:
+            async for index, outcome in self._scorer.score(texts, metrics, estimator, model, max_chars):
+                finished()
+                self._metrics.items.labels("score", _score_label(outcome)).inc()
+                yield index, outcome
 
     async def info(self, judge: judging.JudgeSpec | None) -> Info:
         """Versions in force; a judge is asked one small question for its name. Raises CandorError."""
@@ -85,15 +91,6 @@ class GraderService:
     def estimators(self) -> Sequence[str]:
         """The estimators offered."""
         return sociot.ESTIMATORS
-
-    def _count_grade(self, outcome: AnswerGrade | CandorError) -> None:
-        if isinstance(outcome, CandorError):
-            self._metrics.items.labels("grade", outcome.reason.name).inc()
-            return
-        self._metrics.items.labels("grade", outcome.verdict.value).inc()
-        if outcome.usage is not None:
-            for kind in ("prompt", "completion", "reasoning"):
-                self._metrics.tokens.labels(kind).inc(getattr(outcome.usage, f"{kind}_tokens") or 0)
 
 
 def _score_label(outcome: TextScores | Unscored | CandorError) -> str:

@@ -38,7 +38,7 @@ class OpenAiBackend:
     Args:
         guard: Which hosts may be called and with which keys.
         policy: Retries, timeouts, concurrency.
-        metrics: Retries are counted here.
+        metrics: Retries, and requests that wait for their turn, are counted here.
     """
 
     def __init__(self, guard: Guard, policy: llm.Policy, metrics: Metrics) -> None:
@@ -66,7 +66,8 @@ class OpenAiBackend:
             self._policy,
             limiter=limiter,
             http=self._http,
-            on_retry=lambda reason: self._metrics.retries.labels(reason.name).inc(),
+            on_retry=self._metrics.retried,
+            on_wait=self._metrics.waits,
         )
         return OpenAiSubject(client, of_endpoint(endpoint, spec.revision, system_text), system_text)
 

@@ -76,14 +76,16 @@ class InferenceService:
                 raises. Later: only when the whole subject stopped answering.
         """
         validate.check(spec, sampling, prompts)
-        async with self._subject(spec) as subject:
-            identity = subject.identity
-            if expected_digest and expected_digest != identity.digest:
-                raise _changed(expected_digest, identity)
-            async with aclosing(subject.generate(prompts, sampling)) as outcomes:
-                async for index, outcome in outcomes:
-                    self._count(outcome, identity)
-                    yield index, outcome, identity
+        with self._metrics.accepted("generate", len(prompts)) as finished:
+            async with self._subject(spec) as subject:
+                identity = subject.identity
+                if expected_digest and expected_digest != identity.digest:
+                    raise _changed(expected_digest, identity)
+                async with aclosing(subject.generate(prompts, sampling)) as outcomes:
+                    async for index, outcome in outcomes:
+                        finished()
+                        self._count(outcome, identity)
+                        yield index, outcome, identity
 
     async def close(self) -> None:
         """Close every subject."""

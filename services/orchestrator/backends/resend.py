@@ -30,12 +30,14 @@ class Patience:
         backoff: Pauses between tries.
         clock: Seconds that only grow.
         sleep: Waits for so many seconds.
+        retried: Told why each try had no answer that is made again.
     """
 
     seconds: float = 120.0  # a replaced pod is back in some seconds, one that loads a model in a minute
     backoff: Backoff = _BACKOFF
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    retried: Callable[[Reason], None] = lambda _reason: None
 
 
 PATIENCE = Patience()
@@ -132,6 +134,7 @@ class _Outage:
         if away >= patience.seconds:
             message = f"{broken.message} (no answer for {away:.0f} s)"
             raise CandorError(broken.reason, message, metadata=broken.metadata) from broken
+        patience.retried(broken.reason)
         await patience.sleep(patience.backoff.wait(self._tries))
 
 

@@ -12,7 +12,7 @@ from candor.rewriter.v1 import rewriter_pb2_grpc
 from chassis.clients import stream, translated
 from chassis.errors import CandorError
 from chassis.rpc_errors import from_status
-from services.orchestrator.backends.resend import resending
+from services.orchestrator.backends.resend import PATIENCE, Patience, resending
 from services.orchestrator.convert.models import endpoint_to_proto, sampling_to_proto
 from services.orchestrator.convert.recipes import style_to_proto
 from services.orchestrator.domain.making.conversations import Conversation, Messages
@@ -37,7 +37,8 @@ _BATCH_SECONDS = 3600.0
 class GrpcRewriter:
     """Implements `ports.making.Rewriter` over one channel."""
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
+    def __init__(self, channel: grpc.aio.Channel, patience: Patience = PATIENCE) -> None:
+        self._patience = patience
         self._stub = rewriter_pb2_grpc.RewriterServiceStub(channel)
 
     async def read(
@@ -71,7 +72,7 @@ class GrpcRewriter:
             return self._stub.BatchClassify(request, timeout=_BATCH_SECONDS)
 
         sizes = [sum(len(content) for _, content in each.messages) for each in conversations]
-        async for index, response in resending("rewriter", sizes, call):
+        async for index, response in resending("rewriter", sizes, call, self._patience):
             found = response.classification
             failed = response.WhichOneof("outcome") == "error"
             yield (
@@ -118,7 +119,7 @@ class GrpcRewriter:
             return self._stub.BatchRewrite(request, timeout=_BATCH_SECONDS)
 
         sizes = [sum(len(content) for _, content in each.messages) + len(each.reply) for each in exchanges]
-        async for index, response in resending("rewriter", sizes, call):
+        async for index, response in resending("rewriter", sizes, call, self._patience):
             failed = response.WhichOneof("outcome") == "error"
             yield index, from_status(response.error) if failed else _rewrite(response.rewrite)
 

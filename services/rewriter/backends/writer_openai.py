@@ -25,7 +25,7 @@ class OpenAiWriters:
     Args:
         guard: Which hosts may be called and with which keys.
         policy: Retries, timeouts, concurrency.
-        metrics: Retries are counted here.
+        metrics: Retries, and requests that wait for their turn, are counted here.
         keep: Writers kept ready.
     """
 
@@ -63,7 +63,8 @@ class OpenAiWriters:
                 llm.Endpoint(spec.base_url, spec.model, key),
                 self._policy,
                 http=self._http,
-                on_retry=lambda reason: self._metrics.retries.labels(reason.name).inc(),
+                on_retry=self._metrics.retried,
+                on_wait=self._metrics.waits,
             )
             writer = self._ready[name] = OpenAiWriter(client, spec)
         self._ready.move_to_end(name)

@@ -83,22 +83,24 @@ class RewriterService:
         name = toxicity or self._toxicity
         validate.check_classifying(conversations, name, threshold)
         meter = await self._meters.ready(name) if name != "none" else None
-        for start in range(0, len(conversations), _CHUNK):
-            chunk = conversations[start : start + _CHUNK]
-            scores: Sequence[float | None] = [None] * len(chunk)
-            if meter is not None:
-                scores = await meter.scores([[turn.content for turn in item.turns] for item in chunk])
-            for index, (item, score) in enumerate(zip(chunk, scores, strict=True), start):
-                self._metrics.items.labels("classify", "ok").inc()
-                yield (
-                    index,
-                    Classification(
-                        category=categories.of(item.turns),
-                        toxicity=score,
-                        toxic=score is not None and score >= threshold,
-                        method=meter.method if meter is not None else "none",
-                    ),
-                )
+        with self._metrics.accepted("classify", len(conversations)) as finished:
+            for start in range(0, len(conversations), _CHUNK):
+                chunk = conversations[start : start + _CHUNK]
+                scores: Sequence[float | None] = [None] * len(chunk)
+                if meter is not None:
+                    scores = await meter.scores([[turn.content for turn in item.turns] for item in chunk])
+                for index, (item, score) in enumerate(zip(chunk, scores, strict=True), start):
+                    finished()
+                    self._metrics.items.labels("classify", "ok").inc()
+                    yield (
+                        index,
+                        Classification(
+                            category=categories.of(item.turns),
+                            toxicity=score,
+                            toxic=score is not None and score >= threshold,
+                            method=meter.method if meter is not None else "none",
+                        ),
+                    )
 
     async def rewrite(self, request: RewriteRequest) -> AsyncGenerator[tuple[int, Outcome]]:
         """Outcomes with their index as they finish. Raises CandorError before the first: bad fields, unusable source."""
@@ -118,9 +120,11 @@ class RewriterService:
                 yield index, self._rewritten(unchanged(exchange, job))
             return
         writer = await self._writers.ready(source)
-        async with aclosing(rewrite_all(writer, request.exchanges, job)) as outcomes:
-            async for index, outcome in outcomes:
-                yield index, self._rewritten(outcome)
+        with self._metrics.accepted("rewrite", len(request.exchanges)) as finished:
+            async with aclosing(rewrite_all(writer, request.exchanges, job)) as outcomes:
+                async for index, outcome in outcomes:
+                    finished()
+                    yield index, self._rewritten(outcome)
 
     async def describe(self, style: Style | None, source: SourceSpec | None) -> tuple[str, Mapping[str, str]]:
         """Digest and components. Raises CandorError as `rewrite` does."""

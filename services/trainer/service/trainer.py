@@ -87,6 +87,10 @@ class TrainerService:
             )
         return job
 
+    def jobs(self) -> Sequence[Job]:
+        """Every job that is known; none before the server is ready. From any thread."""
+        return tuple((self._jobs or {}).values())
+
     def list(self, size: int, token: str) -> tuple[Sequence[Job], str]:
         """A page, newest first, and the token of the next. Raises CandorError INVALID_REQUEST."""
         newest = sorted(self._known().values(), key=lambda job: (-job.created, job.id))

@@ -1,6 +1,7 @@
 """The client against a real HTTP server that misbehaves on purpose."""
 
 import asyncio
+import itertools
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -90,6 +91,16 @@ async def test_a_passing_fault_is_tried_again_and_counted(endpoint: FakeEndpoint
     async with client(endpoint, on_retry=lambda reason: retries.update([reason])) as found:
         reply = await found.chat(QUESTION)
     assert (reply.text, reply.attempts, retries.total()) == ("Paris.", 2, 1)
+
+
+async def test_those_who_wait_for_their_turn_are_counted() -> None:
+    waiting: list[int] = []
+    policy = replace(FAST, initial_concurrency=1, max_concurrency=1)
+    with FakeEndpoint(lambda _call: "Paris.") as fake:
+        async with client(fake, policy, on_wait=waiting.append) as found:
+            await asyncio.gather(*(found.chat(QUESTION) for _ in range(3)))
+    assert sum(waiting) == 0
+    assert max(itertools.accumulate(waiting)) == 2, "one has its turn, two wait"
 
 
 @pytest.mark.parametrize(

@@ -331,6 +331,7 @@ async def test_metrics_have_their_own_port(service: Build, unused_tcp_port: int)
             text = page.read().decode()
     assert 'candor_rpc_calls_total{code="OK",method="DescribeModel"} 1.0' in text
     assert 'candor_build_info{service="test"' in text
+    assert "candor_ready 1.0" in text
 
 
 async def test_a_taken_port_is_an_error(service: Build) -> None:

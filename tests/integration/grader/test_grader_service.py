@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -251,13 +253,19 @@ async def test_outcomes_are_counted_by_verdict(endpoint: FakeEndpoint) -> None:
     service = bootstrap.build(settings)
     async with running(service, settings) as where, grpc.aio.insecure_channel(where) as channel:
         await outcomes(Stub(channel), pb.GradeAnswersRequest(cases=_three()))
-    counted = {
-        sample.labels["outcome"]: sample.value
-        for family in service.metrics.registry.collect()
-        for sample in family.samples
-        if sample.name == "candor_items_total"
-    }
-    assert counted == {"correct": 1, "incorrect": 1, "ungradable": 1}
+    assert _counted(service, "candor_items_total", "outcome") == {"correct": 1, "incorrect": 1, "ungradable": 1}
+    assert _counted(service, "candor_grades_total", "decided_by") == {"deterministic": 2, "none": 1}
+    assert _counted(service, "candor_queue_depth", "queue") == {}, "everything that was accepted is finished"
+
+
+def _counted(service: Any, name: str, label: str) -> dict[str, float]:
+    """What was counted, by one label."""
+    found: Counter[str] = Counter()
+    for family in service.metrics.registry.collect():
+        for sample in family.samples:
+            if sample.name == name:
+                found[sample.labels[label]] += sample.value
+    return {value: count for value, count in found.items() if count}
 
 
 def _three() -> Sequence[pb.AnswerCase]:

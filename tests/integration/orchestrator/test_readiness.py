@@ -44,6 +44,25 @@ async def test_ready_needs_everything_that_is_called(tmp_path: Path, unused_port
             await service.close()
 
 
+async def test_inference_that_may_be_scaled_to_zero_is_not_needed_to_be_ready(
+    tmp_path: Path, unused_port: Callable[[], int]
+) -> None:
+    grader = GraderSettings()
+    async with running(build_grader(grader), grader) as address:
+        service = build(
+            OrchestratorSettings(
+                ledger_url=f"sqlite:///{tmp_path}/ledger.db",
+                artifacts_url=str(tmp_path),
+                inference_targets={"*": f"127.0.0.1:{unused_port()}"},
+                inference_wake_seconds=900,
+                grader_target=address,
+                executor_id="r1",
+            )
+        )
+        assert await service.ready()
+        await service.close()
+
+
 async def test_a_launch_that_takes_longer_than_health_waits_is_not_begun_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,7 +42,8 @@ class Time:
 
     def __init__(self) -> None:
         self.now = 100.0
-        self.patience = Patience(seconds=120.0, clock=lambda: self.now, sleep=self.sleep)
+        self.told: list[Reason] = []
+        self.patience = Patience(seconds=120.0, clock=lambda: self.now, sleep=self.sleep, retried=self.told.append)
 
     async def sleep(self, seconds: float) -> None:
         self.now += seconds
@@ -57,6 +58,12 @@ async def test_a_break_sends_only_the_rest_again() -> None:
     service = Service(2, 0, 0, 1)
     assert sorted(await _all(service, [1] * 5)) == [0, 1, 2, 3, 4]
     assert service.asked == [[0, 1, 2, 3, 4], [2, 3, 4], [2, 3, 4], [2, 3, 4], [3, 4]]
+
+
+async def test_every_try_without_an_answer_is_told() -> None:
+    time = Time()
+    await _all(Service(0, 0, 2, code=grpc.StatusCode.DEADLINE_EXCEEDED), [1, 1], time)
+    assert time.told == [Reason.DEADLINE_EXCEEDED] * 2
 
 
 async def test_a_service_that_is_replaced_is_waited_for() -> None:

@@ -67,7 +67,7 @@ class VllmBackend:
             serve=lambda: self._serve(build, found),
             http=self._http,
             attempt_seconds=self._options.attempt_seconds,
-            on_retry=lambda reason: self._metrics.retries.labels(reason.name).inc(),
+            on_retry=self._metrics.retried,
         )
 
     async def close(self) -> None:

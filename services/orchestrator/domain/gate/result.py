@@ -1,8 +1,19 @@
 """What the gate says: one result per gate and candidate, and the verdict over them. Plain values, ready for JSON."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 PASS, FAIL, INCONCLUSIVE, INVALID, OPEN = "PASS", "FAIL", "INCONCLUSIVE", "INVALID", "OPEN"
+
+
+class Cause(StrEnum):
+    """Kinds of what makes a run INVALID."""
+
+    DEAD_ARM = "dead_arm"
+    UNLIKE_ARMS = "unlike_arms"
+    MODEL_CHANGED = "model_changed"
+    JUDGE_CHANGED = "judge_changed"
+    FAILED_CALLS = "failed_calls"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from dataclasses import replace
 from chassis.errors import CandorError, Reason
 from chassis.logs import get_logger
 from services.orchestrator.domain.board import Board
-from services.orchestrator.domain.gate.result import Progress
+from services.orchestrator.domain.gate.result import INVALID, Cause, Progress
 from services.orchestrator.domain.making.made import Made
 from services.orchestrator.domain.subjects import dead, unlike
 from services.orchestrator.ports import CLOSED_STATES, VERDICT_FILE, EvaluationRow
@@ -123,7 +123,8 @@ async def _evaluate(world: World, row: EvaluationRow, prepared: Prepared, made: 
         made=made,
         caveats=list(made.warnings),
     )
-    run.invariants += [*dead(subjects), *unlike(subjects, made.bases)]
+    run.broke(Cause.DEAD_ARM, *dead(subjects))
+    run.broke(Cause.UNLIKE_ARMS, *unlike(subjects, made.bases))
     run.stale = bool(run.invariants)
     teller.counts.total = len(prepared.workload.slots) * len(subjects)
     await blocking(adopt, run)
@@ -151,7 +152,7 @@ async def _generate(run: Run) -> Progress | None:
         error = _first(group)
         if error.reason is not Reason.IDENTITY_CHANGED:
             raise
-        run.invariants.append(f"a model changed in mid-run: {error.message}")
+        run.broke(Cause.MODEL_CHANGED, f"a model changed in mid-run: {error.message}")
         run.stale = True
     finally:
         await asker.close(finished=finished)
@@ -166,6 +167,9 @@ async def _report(run: Run, progress: Progress | None) -> None:
         await pin(world, run.row.id, stale=True)
     await run.teller.enter("analysing")
     report = await blocking(conclude, run, progress)
+    if report.verdict == INVALID:
+        # Without a sentence of ours the gate found too many failed calls in a slice.
+        await pin(world, run.row.id, causes=sorted(run.causes or {Cause.FAILED_CALLS}))
     await run.teller.enter("reporting")
     files = await blocking(world.reporter.files, report, records(run))
     await blocking(world.artifacts.write, run.row.id, files)

@@ -6,6 +6,7 @@ import contextlib
 from typing import NamedTuple
 
 from chassis.errors import CandorError
+from services.orchestrator.domain.gate.result import Cause
 from services.orchestrator.ports import Grade, GradeRow
 from services.orchestrator.service.rows import case_of, grade_of
 from services.orchestrator.service.run.batcher import Batcher
@@ -126,9 +127,10 @@ class Grading:
         counts.judge_completion_tokens += grade.usage.completion_tokens
         expected = run.grader.judge_model
         if expected and grade.judge_model and grade.judge_model != expected and not run.invariants:
-            run.invariants.append(
+            run.broke(
+                Cause.JUDGE_CHANGED,
                 f"the judge said it is {grade.judge_model}, at the start of the run it was {expected}; "
-                "the same command grades all replies again"
+                "the same command grades all replies again",
             )
         with contextlib.suppress(CandorError):  # `room` and `drained` say so; the grades under way are paid for
             self._writer.put(GradeRow(key=answer.key, grader_digest=run.grader.digest, grade=grade))

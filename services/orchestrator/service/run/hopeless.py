@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.orchestrator.domain.gate.evidence import MAX_FAILED
+from services.orchestrator.domain.gate.result import Cause
 from services.orchestrator.domain.statistics.pairs import FAILED
 from services.orchestrator.service.run.state import Run
 
@@ -44,7 +45,8 @@ class Failures:
         reasons = ", ".join(f"{count:,} x {reason}" for reason, count in counts.failed.most_common(3))
         example = next(iter(counts.said.values()), "")
         said = f" ({example})" if example else ""
-        self._run.invariants.append(
+        self._run.broke(
+            Cause.FAILED_CALLS,
             f"more than {MAX_FAILED:.0%} of the calls of {name} failed: {reasons}{said}. No verdict can come of this, so the "
-            "run stopped; the same command asks for what is missing"
+            "run stopped; the same command asks for what is missing",
         )

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from services.orchestrator.domain.board import Board
+from services.orchestrator.domain.gate.result import Cause
 from services.orchestrator.domain.making.made import Made
 from services.orchestrator.domain.spec import Spec
 from services.orchestrator.domain.subjects import Subject
@@ -194,7 +195,8 @@ class Run:
         grader: Versions that grade this run.
         board: Outcomes so far.
         made: The arms that were made for it.
-        invariants: What broke, a sentence each; any of them makes the run INVALID.
+        invariants: What broke, a sentence each; any of them makes the run INVALID. Said by `broke`.
+        causes: Of which kinds they are.
         stale: What the arms were found to be is no longer true, so that the next attempt finds out anew.
         caveats: What a reader must know.
         warmth_note: Why warmth was not measured, or empty.
@@ -209,6 +211,7 @@ class Run:
     board: Board
     made: Made = field(default_factory=Made)
     invariants: list[str] = field(default_factory=list)
+    causes: set[Cause] = field(default_factory=set)
     stale: bool = False
     caveats: list[str] = field(default_factory=list)
     warmth_note: str = ""
@@ -217,6 +220,12 @@ class Run:
     def spec(self) -> Spec:
         """The document."""
         return self.prepared.spec
+
+    def broke(self, cause: Cause, *sentences: str) -> None:
+        """Say what broke; without a sentence nothing did."""
+        self.invariants += sentences
+        if sentences:
+            self.causes.add(cause)
 
     def subject(self, arm: str) -> Subject:
         """The subject of an arm."""

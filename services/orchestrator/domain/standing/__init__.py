@@ -1,0 +1,1 @@
+"""Where evaluation families stand, as far as metrics tell it."""
