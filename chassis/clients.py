@@ -6,6 +6,7 @@ import json
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import grpc
@@ -72,8 +73,7 @@ class Target:
         """
         token = _no_token
         if settings.token_file is not None:
-            watched = Watched([settings.token_file], _token)
-            token = watched.get
+            token = _token(settings.token_file).get
         if (settings.tls_cert_file is None) != (settings.tls_key_file is None):
             raise CandorError(Reason.INVALID_REQUEST, "a client certificate and its key go together: give both files")
         if settings.tls_cert_file is not None and settings.tls_ca_file is None:
@@ -124,11 +124,11 @@ async def stream(service: str, call: AsyncIterable[Response]) -> AsyncIterator[R
             yield response
 
 
-def _token(content: bytes) -> str:
-    try:
-        token = content.decode("ascii").strip()
-    except UnicodeError as error:
-        raise CandorError(Reason.INVALID_REQUEST, "the token file holds no ASCII text") from error
-    if any(not "!" <= character <= "~" for character in token):
-        raise CandorError(Reason.INVALID_REQUEST, "the token file must hold one token, without blanks or line breaks")
-    return token
+def _token(path: Path) -> Watched[str]:
+    def make(content: bytes) -> str:
+        token = content.decode("ascii", "replace").strip()
+        if any(not " " <= character <= "~" for character in token):
+            raise CandorError(Reason.INVALID_REQUEST, f"{path} must hold one token: one line of ASCII characters")
+        return token
+
+    return Watched([path], make)

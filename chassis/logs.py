@@ -9,6 +9,8 @@ from contextvars import ContextVar
 import structlog
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")
+caller: ContextVar[str] = ContextVar("caller", default="")
+"""Who makes the call that is being answered; empty where callers have no names."""
 
 
 def configure(fmt: str, level: str) -> None:
@@ -19,7 +21,7 @@ def configure(fmt: str, level: str) -> None:
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
-            _with_request_id,
+            _with_call,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.processors.format_exc_info,
@@ -43,9 +45,10 @@ def get_logger(name: str) -> structlog.typing.FilteringBoundLogger:
     return logger
 
 
-def _with_request_id(
+def _with_call(
     _logger: structlog.typing.WrappedLogger, _method: str, event: structlog.typing.EventDict
 ) -> structlog.typing.EventDict:
-    if current := request_id.get():
-        event.setdefault("request_id", current)
+    for name, variable in (("request_id", request_id), ("caller", caller)):
+        if current := variable.get():
+            event.setdefault(name, current)
     return event

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import grpc
 from google.protobuf import any_pb2
+from google.protobuf.message import Message
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc_status import rpc_status
 
@@ -16,11 +17,15 @@ _RETRYABLE_CODES = {grpc.StatusCode.UNAVAILABLE: Reason.SERVICE_UNAVAILABLE}
 
 
 def to_status(error: CandorError) -> status_pb2.Status:
-    """The rich status of an error: ErrorInfo (reason, retryable), and BadRequest where fields are to blame."""
+    """The rich status of an error: ErrorInfo (reason, retryable); RetryInfo and BadRequest where there is such a thing."""
     details = []
     info = error_details_pb2.ErrorInfo(reason=error.reason.name, domain=DOMAIN, metadata=dict(error.metadata))
     info.metadata["retryable"] = "true" if error.retryable else "false"
     details.append(_packed(info))
+    if seconds := error.metadata.get("retry_after_seconds"):
+        retry = error_details_pb2.RetryInfo()
+        retry.retry_delay.FromMilliseconds(round(float(seconds) * 1000))
+        details.append(_packed(retry))
     if error.violations:
         bad = error_details_pb2.BadRequest()
         for violation in error.violations:
@@ -71,7 +76,7 @@ async def abort(context: grpc.aio.ServicerContext[object, object], error: Candor
     await context.abort(status.code, status.details, metadata)
 
 
-def _packed(message: error_details_pb2.ErrorInfo | error_details_pb2.BadRequest) -> any_pb2.Any:
+def _packed(message: Message) -> any_pb2.Any:
     detail = any_pb2.Any()
     detail.Pack(message)
     return detail

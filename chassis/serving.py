@@ -16,6 +16,8 @@ import grpc
 from grpc_health.v1.health import SERVICE_NAME as HEALTH_NAME
 from grpc_reflection.v1alpha import reflection
 
+from chassis.addresses import is_loopback
+from chassis.auth.gatekeeper import Gatekeeper
 from chassis.errors import CandorError, Reason
 from chassis.health import Health, probe_server
 from chassis.interceptor import CallInterceptor
@@ -87,8 +89,9 @@ async def serve(
 
 async def _serve(service: Service, settings: ServerSettings, started: asyncio.Future[int], stop: asyncio.Event) -> None:
     log = get_logger(service.metrics.service)
+    gatekeeper = Gatekeeper.from_settings(settings)
     server = grpc.aio.server(
-        interceptors=[CallInterceptor(service.metrics, settings.token_sha256)], options=server_options(settings)
+        interceptors=[CallInterceptor(service.metrics, gatekeeper)], options=server_options(settings)
     )
     service.register(server)
     health = Health(service.names, service.ready, settings.ready_interval_seconds, service.metrics.ready)
@@ -103,6 +106,8 @@ async def _serve(service: Service, settings: ServerSettings, started: asyncio.Fu
     watcher = asyncio.create_task(health.keep())
     stopping = asyncio.create_task(stop.wait())
     started.set_result(port)
+    if gatekeeper.open_to_all and not is_loopback(settings.host) and not settings.tls_client_ca_file:
+        log.warning("whoever reaches this port may call: give CALLERS_FILE, TOKEN_SHA256, OIDC or TLS_CLIENT_CA_FILE")
     log.info("serving", host=settings.host, port=port, tls=settings.tls_cert_file is not None)
     try:
         done, _ = await asyncio.wait([stopping, watcher], return_when=asyncio.FIRST_COMPLETED)

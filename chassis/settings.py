@@ -6,15 +6,19 @@ import re
 from pathlib import Path
 
 from pydantic import Field, field_validator, model_validator
-from pydantic_settings import BaseSettings
+from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from chassis.addresses import is_loopback
+from chassis.auth.callers import Limits
+from chassis.auth.oidc import OidcSettings
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
 class ServerSettings(BaseSettings):
-    """How a server listens. Services subclass it with their own prefix and fields."""
+    """How a server listens, and to whom. Services subclass it with their own prefix and fields."""
+
+    model_config = SettingsConfigDict(env_nested_delimiter="__")
 
     host: str = Field(default="127.0.0.1", description="address to listen on")
     port: int = Field(default=0, ge=0, le=65535, description="port to listen on; 0 takes a free one")
@@ -36,8 +40,14 @@ class ServerSettings(BaseSettings):
         default=None, description="PEM roots that callers must be signed by (mutual TLS)"
     )
     token_sha256: str = Field(
-        default="", description="SHA-256 of the bearer token that callers must send, in hexadecimal"
+        default="", description="SHA-256 of a bearer token that allows every call, in hexadecimal"
     )
+    callers_file: Path | None = Field(
+        default=None,
+        description="JSON file of callers, their scopes and limits (docs/security.md); read again when it changes",
+    )
+    oidc: OidcSettings = Field(default_factory=OidcSettings)
+    limits: Limits = Field(default_factory=Limits)
     allow_plaintext: bool = Field(default=False, description="listen without TLS on an address other than loopback")
     drain_seconds: float = Field(default=30.0, ge=0, description="longest wait for calls under way when stopping")
     ready_interval_seconds: float = Field(default=5.0, gt=0, description="how often health asks whether we are ready")

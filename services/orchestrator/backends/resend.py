@@ -16,8 +16,8 @@ from chassis.errors import CandorError, Reason
 from chassis.llm.waiting import Backoff
 from chassis.requests import MESSAGE_CHARS
 
-# The stream broke on its way. What the service itself says is not asked for twice: it has tried before.
-_BROKEN = (Reason.SERVICE_UNAVAILABLE, Reason.DEADLINE_EXCEEDED)
+# The stream broke on its way, or the service has no room for us now. What the service itself says is not asked for twice: it has tried before.
+_BROKEN = (Reason.SERVICE_UNAVAILABLE, Reason.DEADLINE_EXCEEDED, Reason.CALLER_LIMITED)
 _BACKOFF = Backoff(first_seconds=0.5, longest_seconds=10.0)
 
 
@@ -68,7 +68,7 @@ async def patiently(service: str, call: Callable[[], Awaitable[Result]], patienc
             with translated(service):
                 return await call()
         except CandorError as error:
-            if error.reason is not Reason.SERVICE_UNAVAILABLE:
+            if error.reason not in (Reason.SERVICE_UNAVAILABLE, Reason.CALLER_LIMITED):
                 raise
             await outage.wait(error)
 

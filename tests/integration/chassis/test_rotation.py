@@ -168,5 +168,5 @@ async def test_a_token_file_is_read_again_when_it_changes(service: Build, tmp_pa
             assert caught.value.reason is Reason.CALLER_UNAUTHENTICATED
             mounted.put(token=b"new\n")
             assert await describe(channel) == "sha256:1"
-            mounted.put(token=b"two words\n")  # unusable: the old one stays
+            mounted.put(token=b"two\nlines\n")  # unusable: the old one stays
             assert await describe(channel) == "sha256:1"
