@@ -19,6 +19,7 @@ from chassis.serving import Service
 from chassis.settings import ClientSettings
 from chassis.storage import storage_error
 from services.orchestrator.backends.artifacts_files import FileArtifacts
+from services.orchestrator.backends.claims import Claims
 from services.orchestrator.backends.codec import ProtoCodec
 from services.orchestrator.backends.conversation_files import LocalConversations
 from services.orchestrator.backends.datasets import Datasets
@@ -144,6 +145,7 @@ def _runs(settings: OrchestratorSettings, world: World, database: Database) -> D
         cancelled=cancelled,
         close_cancelled=close_cancelled,
         replicas=None if settings.embedded else Replicas(database, executor, settings.adopt_seconds),
+        claims=None if database.sqlite else Claims(database, settings.adopt_seconds),
     )
 
 

@@ -79,7 +79,12 @@ class OrchestratorServicer(orchestrator_pb2_grpc.OrchestratorServiceServicer):
         self, request: pb.WatchEvaluationRequest, context: Context
     ) -> AsyncIterator[pb.EvaluationEvent]:
         """See the proto."""
-        async for event in queries.watch(self._world, evaluation_id(request.name), request.after_sequence):
+        name = evaluation_id(request.name)
+        if request.last:
+            for event in await queries.last_events(self._world, name, request.last):
+                yield event_to_proto(event)
+            return
+        async for event in queries.watch(self._world, name, request.after_sequence):
             yield event_to_proto(event)
 
     async def PlanEvaluation(self, request: pb.PlanEvaluationRequest, context: Context) -> pb.Plan:

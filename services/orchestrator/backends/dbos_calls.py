@@ -35,6 +35,8 @@ class RunsConfig:
         poll_seconds: How often the queue is looked at.
         beat_seconds: How often this replica says that it lives, and looks for cancelled runs.
         retry_seconds: Pause before a run is taken up again that the ledger could not be told of.
+        claim_seconds: How long an evaluation is waited for that another command has; longer than the database takes to
+            notice that a machine fell silent.
     """
 
     url: str
@@ -43,6 +45,7 @@ class RunsConfig:
     poll_seconds: float = 0.5
     beat_seconds: float = 1.0
     retry_seconds: float = 10.0
+    claim_seconds: float = 90.0
 
 
 def launch(config: RunsConfig, executor_id: str, drive: Workflow) -> Workflow:

@@ -28,21 +28,28 @@ class EvaluationTables:
         values["created"] = values["updated"] = row.created or time.time()
         with self.db.write() as connection:
             self.db.lock(connection, row.document_digest)
-            found = None
-            if row.request_id:
-                query = sa.select(t.evaluations).where(t.evaluations.c.request_id == row.request_id)
-                found = connection.execute(query).mappings().first()
+            found = _requested(connection, row.request_id)
             if found is None and resume:
                 query = sa.select(t.evaluations).where(t.evaluations.c.document_digest == row.document_digest)
                 newest_first = query.order_by(t.evaluations.c.created.desc(), t.evaluations.c.id.desc())
                 found = connection.execute(newest_first.limit(1)).mappings().first()
                 if found is not None and _evaluation(found).finished:
                     found = None
+            if found is None:
+                connection.execute(self.db.insert(t.evaluations).values(**values))
+            if row.request_id:
+                request = {"request_id": row.request_id, "evaluation_id": row.id if found is None else found["id"]}
+                connection.execute(self.db.insert(t.requests).values(**request).on_conflict_do_nothing())
             if found is not None:
                 return _evaluation(found), False
-            connection.execute(self.db.insert(t.evaluations).values(**values))
             stored = connection.execute(sa.select(t.evaluations).where(t.evaluations.c.id == row.id)).mappings().one()
         return _evaluation(stored), True
+
+    def by_request(self, request_id: str) -> EvaluationRow | None:
+        """See ports."""
+        with self.db.read() as connection:
+            found = _requested(connection, request_id)
+        return None if found is None else _evaluation(found)
 
     def evaluation(self, evaluation_id: str) -> EvaluationRow:
         """See ports."""
@@ -88,7 +95,8 @@ class EvaluationTables:
                 owned = sa.select(t.responses.c.key).where(scope >= f"{lineage}/", scope < f"{lineage}0")
                 for table in (t.grades, t.scores, t.responses):
                     connection.execute(sa.delete(table).where(table.c.key.in_(owned)))
-            connection.execute(sa.delete(t.events).where(t.events.c.evaluation_id == evaluation_id))
+            for table in (t.events, t.requests):
+                connection.execute(sa.delete(table).where(table.c.evaluation_id == evaluation_id))
             connection.execute(sa.delete(t.evaluations).where(c.id == evaluation_id))
 
     def append_event(
@@ -128,6 +136,24 @@ class EvaluationTables:
         query = query.where(c.evaluation_id == evaluation_id, c.sequence > after).order_by(c.sequence).limit(limit)
         with self.db.read() as connection:
             return [EventRow(**row) for row in connection.execute(query).mappings()]
+
+    def last_events(self, evaluation_id: str, count: int) -> list[EventRow]:
+        """See ports."""
+        c = t.events.c
+        query = sa.select(c.sequence, c.time, c.state, c.message, c.progress).where(c.evaluation_id == evaluation_id)
+        with self.db.read() as connection:
+            newest_first = connection.execute(query.order_by(c.sequence.desc()).limit(count)).mappings()
+            return [EventRow(**row) for row in newest_first][::-1]
+
+
+def _requested(connection: sa.Connection, request_id: str) -> sa.RowMapping | None:
+    """The evaluation that this request asked for, or found."""
+    if not request_id:
+        return None
+    c, asked = t.evaluations.c, t.requests.c
+    found = sa.select(asked.evaluation_id).where(asked.request_id == request_id).scalar_subquery()
+    query = sa.select(t.evaluations).where(sa.or_(c.request_id == request_id, c.id == found))
+    return connection.execute(query).mappings().first()
 
 
 def _evaluation(row: sa.RowMapping) -> EvaluationRow:

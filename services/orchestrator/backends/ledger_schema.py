@@ -36,6 +36,14 @@ evaluations = sa.Table(
     sa.Column("created", sa.Float, nullable=False, index=True),
     sa.Column("updated", sa.Float, nullable=False),
 )
+# Each request that asked for an evaluation, the one that found it under way included. Programs that do not know this table
+# lose nothing but that.
+requests = sa.Table(
+    "candor_requests",
+    metadata,
+    sa.Column("request_id", sa.String(128), primary_key=True),
+    sa.Column("evaluation_id", sa.String(128), nullable=False, index=True),
+)
 events = sa.Table(
     "candor_events",
     metadata,

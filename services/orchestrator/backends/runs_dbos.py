@@ -4,7 +4,7 @@ The workflow is one coarse unit, idempotent over the ledger: whatever was answer
 for what is missing. DBOS remembers that it has to be run, and by whom.
 
 Embedded, DBOS is launched when the first evaluation is started, under that evaluation's id as executor: recovery then
-finds this evaluation's runs and no other's. On a server each replica has a stable executor id and takes runs from a queue;
+finds this evaluation's runs and no other's. Where several commands share a ledger (Postgres), each claims what it runs. On a server each replica has a stable executor id and takes runs from a queue;
 the runs of a replica that fell silent are put back into the queue by another.
 """
 
@@ -16,14 +16,17 @@ import contextlib
 import threading
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
-from chassis.errors import CandorError
+from chassis.errors import CandorError, Reason
 from chassis.logs import get_logger
 from services.orchestrator.backends import dbos_calls
+from services.orchestrator.backends.claims import Claims
 from services.orchestrator.backends.dbos_calls import RunsConfig, Workflow
 from services.orchestrator.backends.replicas import Replicas
 
+Duty = Callable[[], Awaitable[None]]
 _LIVING = ("PENDING", "ENQUEUED", "DELAYED")
 _log = get_logger("runs")
 
@@ -50,6 +53,7 @@ class DbosRuns:
         cancelled: Which of these evaluations somebody asked to stop, whichever replica heard it.
         close_cancelled: Closes an evaluation whose run was stopped.
         replicas: Heartbeats; None: embedded.
+        claims: What commands on this ledger run by themselves; None: the ledger is one process's.
     """
 
     def __init__(
@@ -60,12 +64,14 @@ class DbosRuns:
         cancelled: Callable[[list[str]], Awaitable[list[str]]],
         close_cancelled: Callable[[str], Awaitable[None]],
         replicas: Replicas | None = None,
+        claims: Claims | None = None,
     ) -> None:
         self._config = config
         self._execute = execute
         self._cancelled = cancelled
         self._close_cancelled = close_cancelled
         self._replicas = replicas
+        self._claims = claims
         self._running: dict[str, _Run] = {}
         self._wanted: set[str] = set()
         self._coming: set[tuple[str, int]] = set()  # started and not begun yet
@@ -88,6 +94,24 @@ class DbosRuns:
             await self._launch(self._config.executor_id)
         if self._tending is not None and self._tending.done():
             self._tending.result()
+
+    async def claim(self, evaluation_id: str) -> None:
+        """See ports. Embedded, waits a moment: whoever had it may just have died."""
+        if self._claims is None:
+            return
+        message = f"evaluation {evaluation_id} is being run by another command on this ledger; wait for it"
+        if self._replicas is not None:
+            if await asyncio.to_thread(self._claims.elsewhere, evaluation_id):
+                raise CandorError(Reason.LEDGER_LOCKED, message)
+            return
+        if living := await asyncio.to_thread(self._claims.replicas):
+            owner = f"this ledger belongs to a running orchestrator ({', '.join(living)})"
+            raise CandorError(Reason.LEDGER_UNUSABLE, f"{owner}: give --orchestrator, or a database of its own")
+        give_up = asyncio.get_running_loop().time() + self._config.claim_seconds
+        while not await asyncio.to_thread(self._claims.take, evaluation_id):
+            if asyncio.get_running_loop().time() >= give_up:
+                raise CandorError(Reason.LEDGER_LOCKED, message)
+            await asyncio.sleep(self._config.beat_seconds)
 
     async def start(self, evaluation_id: str, attempt: int) -> None:
         """See ports."""
@@ -119,9 +143,9 @@ class DbosRuns:
         """See ports."""
         if evaluation_id in self._running or (evaluation_id, attempt) in self._coming:
             return True
-        if self._replicas is None:
-            return False
-        return await asyncio.to_thread(self._recorded, evaluation_id, attempt)
+        if self._replicas is not None and await asyncio.to_thread(self._recorded, evaluation_id, attempt):
+            return True
+        return self._claims is not None and await asyncio.to_thread(self._claims.elsewhere, evaluation_id)
 
     async def close(self) -> None:
         """Stop this process's runs, storing what has arrived; they go on here or elsewhere when taken up again."""
@@ -136,6 +160,8 @@ class DbosRuns:
             task.cancel()
         if tasks:
             await asyncio.wait(tasks)
+        if self._claims is not None:
+            await asyncio.to_thread(self._claims.close)
         if self._workflow is None:
             return
         if self._replicas is not None:
@@ -157,8 +183,8 @@ class DbosRuns:
             # Before DBOS takes up what this replica left: whoever has runs is on the list of the living.
             await asyncio.to_thread(self._replicas.beat)
         self._workflow = await asyncio.to_thread(dbos_calls.launch, self._config, executor_id, self._drive)
-        if self._replicas is not None:
-            self._tending = asyncio.create_task(self._tend(self._replicas))
+        if duties := self._duties():
+            self._tending = asyncio.create_task(self._tend(duties))
             self._tending.add_done_callback(_tell_of_a_defect)
         return self._workflow
 
@@ -213,20 +239,23 @@ class DbosRuns:
             return self._replicas is None or not error.retryable
         return True
 
-    async def _tend(self, replicas: Replicas) -> None:
-        """Say that this replica lives, adopt the runs of the dead, and stop runs that were cancelled elsewhere.
+    def _duties(self) -> list[Duty]:
+        """Say that this replica lives, adopt the runs of the dead, keep what is claimed, hear what is cancelled elsewhere."""
+        if self._replicas is not None:
+            return [partial(self._beat, self._replicas), partial(self._bury, self._replicas), self._hear]
+        return [] if self._claims is None else [partial(self._hold, self._claims), self._hear]
 
-        Each at its own pace: whatever the others wait for, the heartbeat goes on.
-        """
+    async def _tend(self, duties: list[Duty]) -> None:
+        """Each at its own pace: whatever the others wait for, the heartbeat goes on."""
         async with asyncio.TaskGroup() as tasks:
-            for step in (self._beat, self._bury, self._hear):
-                tasks.create_task(self._again_and_again(step, replicas))
+            for duty in duties:
+                tasks.create_task(self._again_and_again(duty))
 
-    async def _again_and_again(self, step: Callable[[Replicas], Awaitable[None]], replicas: Replicas) -> None:
+    async def _again_and_again(self, duty: Duty) -> None:
         while True:
             await asyncio.sleep(self._config.beat_seconds)
             try:
-                await step(replicas)
+                await duty()
             except CandorError as error:
                 _log.warning("the ledger cannot be reached", reason=error.reason.name)
 
@@ -246,7 +275,14 @@ class DbosRuns:
         if dead := await asyncio.to_thread(replicas.bury, dbos_calls.adopt):
             _log.warning("adopted the runs of silent replicas", replicas=dead)
 
-    async def _hear(self, _replicas: Replicas) -> None:
+    async def _hold(self, claims: Claims) -> None:
+        for evaluation_id in await asyncio.to_thread(claims.keep):
+            if (run := self._running.get(evaluation_id)) is not None:
+                _log.warning("the ledger was away; another command has the run", evaluation=evaluation_id)
+                run.taken = True
+                run.task.cancel()
+
+    async def _hear(self) -> None:
         for evaluation_id in await self._cancelled(list(self._running)):
             if await self.cancel(evaluation_id):
                 await self._close_cancelled(evaluation_id)

@@ -277,8 +277,13 @@ class Ledger(Rewrites, Protocol):
     def create_evaluation(self, row: EvaluationRow, *, resume: bool) -> tuple[EvaluationRow, bool]:
         """Store a new evaluation, and say True; or return the one that is there already, and say False.
 
-        There already is the one with the same request id, and with `resume` the newest of the document if unfinished.
+        There already is the one that the same request id asked for, and with `resume` the newest of the document if
+        unfinished; that one is what the request id names from then on.
         """
+        ...
+
+    def by_request(self, request_id: str) -> EvaluationRow | None:
+        """The evaluation that a request id names."""
         ...
 
     def evaluation(self, evaluation_id: str) -> EvaluationRow:
@@ -323,6 +328,10 @@ class Ledger(Rewrites, Protocol):
 
     def events(self, evaluation_id: str, after: int, limit: int = 1000) -> list[EventRow]:
         """Events after a sequence number, in order."""
+        ...
+
+    def last_events(self, evaluation_id: str, count: int) -> list[EventRow]:
+        """The newest events, in order."""
         ...
 
     def put_responses(self, rows: Sequence[ResponseRow]) -> None:
@@ -376,6 +385,15 @@ class Ledger(Rewrites, Protocol):
 
 class Runs(Protocol):
     """Durable execution: an evaluation that was started ends, whatever dies in between."""
+
+    async def claim(self, evaluation_id: str) -> None:
+        """Make sure that no command elsewhere runs this evaluation by itself; called before it is started.
+
+        Raises:
+            CandorError: LEDGER_LOCKED when one does; LEDGER_UNUSABLE when the ledger is an orchestrator's and this process
+                is a command.
+        """
+        ...
 
     async def start(self, evaluation_id: str, attempt: int) -> None:
         """Start an attempt at an evaluation; a second call for the same attempt does nothing."""

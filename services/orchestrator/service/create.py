@@ -54,14 +54,15 @@ async def create(world: World, runs: Runs, order: Order) -> EvaluationRow:
 
 async def _find_or_start(world: World, runs: Runs, order: Order, fresh: EvaluationRow) -> EvaluationRow:
     earlier = await blocking(world.ledger.by_document, fresh.document_digest)
-    known = [row for row in earlier if order.request_id and row.request_id == order.request_id]
+    known = await blocking(world.ledger.by_request, order.request_id)
     resumable = [row for row in earlier[:1] if order.resume == "auto" and not row.finished]
-    if not known and not resumable:
+    if known is None and not resumable:
         await _refuse_hopeless(await prepare(world, order.spec, order.limit), order)
         if order.resume == "auto":
             fresh = placed(fresh, earlier)
     row, created = await blocking(world.ledger.create_evaluation, fresh, resume=order.resume == "auto")
     if created:
+        await runs.claim(row.id)
         return await _start(world, runs, row, "created")
     if row.document_digest != fresh.document_digest:
         problem = FieldViolation("request_id", f"belongs to evaluation {row.id} of another document; take a fresh one")
@@ -124,6 +125,9 @@ def _hopeless(power: Power) -> str:
 
 async def _resume(world: World, runs: Runs, row: EvaluationRow, fresh: EvaluationRow) -> EvaluationRow:
     """Go on with an evaluation, under the gate of the document that was just given."""
+    if not row.finished:
+        await runs.claim(row.id)
+        row = await blocking(world.ledger.evaluation, row.id)  # whoever had it may have come to its end
     other_gate = row.gate_digest != fresh.gate_digest
     if row.finished and not other_gate:
         return row

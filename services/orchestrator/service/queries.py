@@ -92,6 +92,15 @@ async def watch(world: World, evaluation_id: str, after: int) -> AsyncIterator[E
             await world.bell.wait(evaluation_id, _POLL_SECONDS)
 
 
+async def last_events(world: World, evaluation_id: str, count: int) -> list[EventRow]:
+    """The newest events that there are. Raises CandorError EVALUATION_NOT_FOUND, INVALID_REQUEST (count)."""
+    if not 0 < count <= _EVENTS_PER_READ:
+        problem = FieldViolation("last", f"is {count}; must be 0 (follow) to {_EVENTS_PER_READ}")
+        raise invalid("the number of events is out of range", [problem])
+    row = await blocking(world.ledger.evaluation, evaluation_id)
+    return await blocking(world.ledger.last_events, row.id, count)
+
+
 async def cancel(world: World, runs: Runs, evaluation_id: str) -> EvaluationRow:
     """Stop asking; what was answered stays. An evaluation that has ended is left as it is."""
     row = await blocking(world.ledger.evaluation, evaluation_id)

@@ -87,6 +87,22 @@ def test_the_same_request_and_the_same_unfinished_document_are_one_evaluation(le
     assert [row.id for row in ledger.by_document("sha256:d")] == ["e5", "e4", "e1"]
 
 
+def test_a_request_that_found_an_evaluation_under_way_names_it_after_its_verdict_too(ledger: SqlLedger) -> None:
+    ledger.create_evaluation(_row("e1", request_id="first", created=1.0), resume=True)
+    assert ledger.create_evaluation(_row("e2", request_id="second", created=2.0), resume=True)[0].id == "e1"
+    ledger.update_evaluation("e1", state="SUCCEEDED", verdict="PASS")
+    for request in ("first", "second"):
+        found = ledger.by_request(request)
+        assert found is not None
+        assert found.id == "e1"
+        assert ledger.create_evaluation(_row("e3", request_id=request, created=3.0), resume=False) == (found, False)
+    assert ledger.by_request("third") is None
+    assert ledger.by_request("") is None
+    ledger.delete_evaluation("e1")
+    assert ledger.by_request("second") is None
+    assert ledger.create_evaluation(_row("e4", request_id="second"), resume=True)[1]
+
+
 def test_at_once_only_one_of_many_creates(open_ledger: Callable[[], SqlLedger]) -> None:
     ledgers = [open_ledger(), open_ledger()]
     with ThreadPoolExecutor(8) as pool:
@@ -109,6 +125,8 @@ def test_events_are_numbered_without_gaps_however_many_write(open_ledger: Callab
     assert [event.sequence for event in events] == [38, 39, 40]
     assert [event.sequence for event in ledgers[0].events("e1", after=0, limit=3)] == [1, 2, 3]
     assert ledgers[0].evaluation("e1").progress == events[-1].progress
+    assert ledgers[0].last_events("e1", 3) == events
+    assert [event.sequence for event in ledgers[0].last_events("e1", 100)] == list(range(1, 41))
     assert ledgers[0].events("e1", after=40) == []
 
 

@@ -220,6 +220,9 @@ class FakeRuns:
         self.world = world
         self.tasks: dict[str, asyncio.Task[None]] = {}
 
+    async def claim(self, evaluation_id: str) -> None:
+        pass
+
     async def start(self, evaluation_id: str, attempt: int) -> None:
         task = asyncio.create_task(execute(self.world, evaluation_id, attempt), name=f"{evaluation_id}-{attempt}")
         self.tasks[evaluation_id] = task

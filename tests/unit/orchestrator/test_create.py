@@ -72,6 +72,22 @@ async def test_two_requests_with_one_id_are_one_evaluation(suite: Any, document:
     assert error.violations[0].field == "request_id"
 
 
+async def test_a_request_that_joined_a_run_finds_its_verdict_and_pays_nothing_again(
+    suite: Any, document: Document
+) -> None:
+    first = await suite.create(document(), request_id="one-pod")
+    joined = await suite.create(document(), request_id="another-pod")
+    assert joined.id == first.id
+    await suite.runs.finish(first.id)
+    asked = suite.inference.asked()
+    again = await suite.create(document(), request_id="another-pod")
+    assert (again.id, again.state) == (first.id, "SUCCEEDED")
+    assert suite.inference.asked() == asked
+    fresh = await suite.create(document(), request_id="a-third", resume="new")
+    assert fresh.id != first.id
+    await suite.runs.crash()
+
+
 async def test_two_commands_of_one_document_at_once_are_one_run(suite: Any, document: Document) -> None:
     first, second = await asyncio.gather(suite.create(document()), suite.create(document()))
     assert first.id == second.id

@@ -31,6 +31,17 @@ async def test_past_events_come_first_and_the_stream_ends_with_the_closing_one(s
     assert await _collect(suite, after=99) == []
 
 
+async def test_the_last_events_of_what_still_runs_come_without_waiting(suite: Any, ledger: Any) -> None:
+    for message in ("one", "two", "three"):
+        ledger.append_event("e1", "RUNNING", message, {})
+    assert [event.message for event in await queries.last_events(suite.world, "e1", 2)] == ["two", "three"]
+    assert len(await queries.last_events(suite.world, "e1", 500)) == 3
+    with pytest.raises(CandorError, match="out of range"):
+        await queries.last_events(suite.world, "e1", 501)
+    with pytest.raises(CandorError, match="no evaluation 'e2'"):
+        await queries.last_events(suite.world, "e2", 2)
+
+
 async def test_a_watcher_is_woken_by_news(suite: Any, ledger: Any) -> None:
     ledger.append_event("e1", "RUNNING", "", {})
     seen: list[int] = []
