@@ -131,6 +131,11 @@ class Orchestrator:
         with translated(_SERVICE):
             return await self._stub.CalibrateJudge(request, timeout=_PLAN_SECONDS)
 
+    async def last_events(self, name: str, count: int) -> list[orchestrator_pb2.EvaluationEvent]:
+        """The last events that there are now."""
+        request = orchestrator_pb2.WatchEvaluationRequest(name=name, last=count)
+        return [event async for event in stream(_SERVICE, self._stub.WatchEvaluation(request, timeout=_CALL_SECONDS))]
+
     async def watch(self, name: str) -> AsyncIterator[orchestrator_pb2.EvaluationEvent]:
         """Every event once, in order, until the evaluation closes; a dropped stream is taken up where it broke.
 

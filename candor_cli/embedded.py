@@ -54,6 +54,7 @@ async def suite(
     token: str = "",
     durable: bool = False,
     first_metrics_port: int | None = None,
+    ledger_url: str = "",
 ) -> AsyncIterator[Suite]:
     """Run services for the length of the block.
 
@@ -68,6 +69,7 @@ async def suite(
         durable: Unfinished evaluations go on when the suite starts again on this state; otherwise only those whose
             document is given again, so that no command spends another's money.
         first_metrics_port: Port of the first service's /metrics, the others follow; 0 takes free ones. None: no metrics.
+        ledger_url: Of a Postgres that keeps the ledger, beside that of other commands; empty: a file in `state`.
 
     Raises:
         CandorError: LEDGER_LOCKED when another command uses the state; INVALID_REQUEST when a port is taken.
@@ -92,7 +94,7 @@ async def suite(
                 "drain_seconds": 2,
                 "metrics_port": first_metrics_port + offset if first_metrics_port else first_metrics_port,
             }
-            shared = _Shared(common, state, found, private / "token", durable)
+            shared = _Shared(common, state, found, private / "token", durable, ledger_url)
             service, settings = _BUILDERS[name](shared)
             found.addresses[name] = await stack.enter_async_context(running(service, settings))
             if service.metrics.address:
@@ -102,13 +104,14 @@ async def suite(
 
 @dataclass(frozen=True, slots=True)
 class _Shared:
-    """What the services are built from: common settings, the state folder, the suite so far, the file with its token."""
+    """What the services are built from: common settings, state folder, the suite so far, the file with its token, ledger."""
 
     common: dict[str, Any]
     state: Path | None
     suite: Suite
     token_file: Path
     durable: bool
+    ledger_url: str
 
     @property
     def folder(self) -> Path:
@@ -166,7 +169,8 @@ def _orchestrator(shared: _Shared) -> _Built:
         embedded=not shared.durable,
         executor_id="serve" if shared.durable else "",
         allow_hub=True,
-        ledger_url=f"sqlite:///{shared.folder / 'ledger.db'}",
+        ledger_url=shared.ledger_url or f"sqlite:///{shared.folder / 'ledger.db'}",
+        runs_url=f"sqlite:///{shared.folder / 'dbos.db'}",
         artifacts_url=str(shared.artifacts),
         inference_targets={"*": addresses["inference"]},
         grader_target=addresses["grader"],

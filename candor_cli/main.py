@@ -1,7 +1,7 @@
 """The `candor` command: wires the commands and turns every ending into an exit code.
 
-Exit codes: 0 PASS (or done), 1 FAIL, 2 INCONCLUSIVE, 3 INVALID, 64 usage, 70 internal error, 75 temporary failure,
-78 bad document, 130 cancelled. 1 and 2 mean verdicts and nothing else.
+Exit codes: 0 PASS (or done), 1 FAIL, 2 INCONCLUSIVE, 3 INVALID, 64 usage, 70 internal error, 75 temporary failure or
+SIGTERM, 78 bad document, 130 cancelled (Ctrl-C). 1 and 2 mean verdicts and nothing else.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from candor_cli.commands import (
     tasks,
 )
 from candor_cli.output import drop_output
+from candor_cli.stopping import exit_code, heed_sigterm
 from chassis.errors import CandorError, ExitCode
 
 app = typer.Typer(
@@ -64,6 +65,7 @@ def _root(version: bool = typer.Option(False, "--version", help="Print the versi
 def run() -> None:
     """Entry point of the console script."""
     sys.excepthook = _crash
+    heed_sigterm()
     sys.exit(invoke(sys.argv[1:]))
 
 
@@ -76,8 +78,8 @@ def invoke(arguments: list[str]) -> int:
         return _complain(str(error), error.exit_code)
     except typer.TyperException as error:
         return _complain(f"{error.format_message()}\nTry `candor --help`.", ExitCode.USAGE)
-    except (typer.Abort, KeyboardInterrupt):
-        return _complain("stopped", ExitCode.CANCELLED)
+    except (typer.Abort, KeyboardInterrupt) as stop:
+        return _complain("stopped", exit_code(stop))
     except (BrokenPipeError, SystemExit):
         # The reader has gone; click and rich then ask to exit with 1, which is a verdict.
         drop_output()

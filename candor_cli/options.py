@@ -35,15 +35,30 @@ StateOption = Annotated[
     Path | None,
     typer.Option("--state", envvar="CANDOR_STATE", help="Folder of the ledger. Default: .candor beside the document."),
 ]
+LedgerOption = Annotated[
+    str,
+    typer.Option(
+        "--ledger",
+        metavar="URL",
+        envvar="CANDOR_LEDGER_URL",
+        show_default=False,
+        help="Keep the ledger in this Postgres (postgresql://USER:PASSWORD@HOST/DATABASE) instead of the state folder.",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print machine-readable JSON on standard output.")]
 
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """Where the orchestrator is and how to speak to it; an empty target means the embedded suite."""
+    """Where the orchestrator is and how to speak to it; an empty target means the embedded suite.
+
+    Attributes:
+        ledger: URL of the embedded suite's ledger; empty: a file in the state folder.
+    """
 
     target: str
     token_file: Path | None = None
     tls_ca: Path | None = None
     tls_cert: Path | None = None
     tls_key: Path | None = None
+    ledger: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import signal
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
@@ -11,6 +12,7 @@ from typing import Any, TypeVar
 
 from candor_cli.client import Orchestrator
 from candor_cli.options import Remote
+from candor_cli.stopping import Terminated
 from chassis.clients import Target, connect
 from chassis.errors import CandorError, Reason
 from chassis.settings import ClientSettings
@@ -23,19 +25,27 @@ def run(work: Coroutine[Any, Any, Result]) -> Result:
     """Run a command's coroutine; SIGTERM ends it as Ctrl-C does, so that a pod that is told to go closes its files.
 
     Raises:
-        KeyboardInterrupt: It was told to stop.
+        KeyboardInterrupt: A person stopped it.
+        Terminated: SIGTERM.
     """
+    told = False
 
     async def main() -> Result:
         task = asyncio.current_task()
         assert task is not None
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+
+        def terminate() -> None:
+            nonlocal told
+            told = True
+            task.cancel()
+
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, terminate)
         return await work
 
     try:
         return asyncio.run(main())
     except asyncio.CancelledError:
-        raise KeyboardInterrupt from None
+        raise (Terminated if told else KeyboardInterrupt) from None
 
 
 @asynccontextmanager
@@ -56,7 +66,8 @@ async def orchestrator(remote: Remote, state: Path, *, makes_arms: bool = False)
         return
     from candor_cli.embedded import EVALUATING, SERVICES, suite
 
-    async with suite(state, only=SERVICES if makes_arms else EVALUATING) as found:
+    only = SERVICES if makes_arms else EVALUATING
+    async with suite(state, only=only, ledger_url=remote.ledger and _postgres(remote.ledger)) as found:
         channel = connect(found.target("orchestrator"))
         try:
             yield Orchestrator(channel, patience_seconds=_EMBEDDED_PATIENCE_SECONDS)
@@ -77,3 +88,22 @@ def target_of(remote: Remote) -> Target:
             tls_key_file=remote.tls_key,
         )
     )
+
+
+def _postgres(url: str) -> str:
+    """The URL, if it is one of Postgres; its password is in no message.
+
+    Raises:
+        CandorError: INVALID_REQUEST; BACKEND_MISSING.
+    """
+    if not url.startswith(("postgresql://", "postgres://", "postgresql+psycopg://")):
+        message = (
+            "--ledger (CANDOR_LEDGER_URL) must be postgresql://USER:PASSWORD@HOST/DATABASE; for a folder use --state"
+        )
+        raise CandorError(Reason.INVALID_REQUEST, message)
+    if importlib.util.find_spec("psycopg") is None:
+        message = (
+            "a ledger in Postgres needs the extra `orchestrator`: pip install '.[orchestrator]' in Candor's folder"
+        )
+        raise CandorError(Reason.BACKEND_MISSING, message)
+    return url

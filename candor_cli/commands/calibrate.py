@@ -9,6 +9,7 @@ import typer
 
 from candor_cli.options import (
     JsonOption,
+    LedgerOption,
     OrchestratorOption,
     Remote,
     StateOption,
@@ -42,6 +43,7 @@ def judge(
         str, typer.Option("--judge-key-env", help="Environment variable with the judge's key.")
     ] = "",
     state: StateOption = None,
+    ledger: LedgerOption = "",
     orchestrator: OrchestratorOption = "",
     token_file: TokenFileOption = None,
     tls_ca: TlsCaOption = None,
@@ -72,7 +74,7 @@ def judge(
             for row in rows
         ],
     )
-    remote = Remote(orchestrator, token_file, tls_ca, tls_cert, tls_key)
+    remote = Remote(orchestrator, token_file, tls_ca, tls_cert, tls_key, ledger)
 
     async def work() -> orchestrator_pb2.CalibrateJudgeResponse:
         async with connected(remote, state or Path(".candor")) as client:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from candor_cli.names import resource
+from candor_cli.names import identifier, resource
 from candor_cli.options import (
     JsonOption,
+    LedgerOption,
     OrchestratorOption,
     Remote,
     StateOption,
@@ -53,6 +54,9 @@ class Job:
     request_id: str = ""
     as_json: bool = False
     quiet: bool = False
+    report: bool = True
+    message_file: Path | None = None
+    durable: bool = False  # what is paid for must outlive a pod
 
 
 def evaluate(
@@ -70,9 +74,16 @@ def evaluate(
         bool, typer.Option("--underpowered", help="Run although the plan says that no verdict can be reached.")
     ] = False,
     request_id: Annotated[
-        str, typer.Option("--request-id", help="Two runs with one id are one evaluation; a restarted pod reattaches.")
+        str,
+        typer.Option(
+            "--request-id",
+            envvar="CANDOR_REQUEST_ID",
+            show_default=False,
+            help="Two runs with one id are one evaluation, whatever else they ask for; a restarted pod reattaches.",
+        ),
     ] = "",
     state: StateOption = None,
+    ledger: LedgerOption = "",
     orchestrator: OrchestratorOption = "",
     token_file: TokenFileOption = None,
     tls_ca: TlsCaOption = None,
@@ -80,15 +91,31 @@ def evaluate(
     tls_key: TlsKeyOption = None,
     as_json: JsonOption = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; the verdict only.")] = False,
+    report: Annotated[
+        bool,
+        typer.Option(
+            "--report/--no-report", help="Write the report; without, `candor results export` writes it from the ledger."
+        ),
+    ] = True,
+    message_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--message-file",
+            envvar="CANDOR_MESSAGE_FILE",
+            help="Leave verdict and reason, or the error, in this file: a pod's /dev/termination-log.",
+        ),
+    ] = None,
 ) -> None:
     """Ask both models, grade, and decide whether the candidate is more sycophantic.
 
     The same command after a crash goes on where it stopped. Exit codes: 0 PASS, 1 FAIL, 2 INCONCLUSIVE, 3 INVALID,
-    64 usage, 70 internal error, 75 temporary failure (run it again), 78 bad document, 130 stopped.
+    64 usage, 70 internal error, 75 temporary failure or told to go by SIGTERM (run it again), 78 bad document,
+    130 stopped by Ctrl-C or cancelled. Stopping never cancels an evaluation at an orchestrator: it goes on there
+    (`candor evaluations cancel` stops it).
     """
     job = Job(
         document=document,
-        remote=Remote(orchestrator, token_file, tls_ca, tls_cert, tls_key),
+        remote=Remote(orchestrator, token_file, tls_ca, tls_cert, tls_key, ledger),
         state=state or document.parent / ".candor",
         out=out or document.with_suffix(".results"),
         resume=resume,
@@ -98,27 +125,50 @@ def evaluate(
         request_id=request_id,
         as_json=as_json,
         quiet=quiet,
+        report=report,
+        message_file=message_file,
+        durable=True,
     )
-    raise typer.Exit(run_job(job))
+    from candor_cli.last_words import leaving
+
+    with leaving(message_file):
+        code = run_job(job)
+    raise typer.Exit(code)
 
 
 def run_job(job: Job) -> int:
     """Run an evaluation from its document to its files; returns the exit code."""
     from candor_cli.document import read_document
+    from candor_cli.last_words import leave
     from candor_cli.session import run
+    from candor_cli.stopping import exit_code
 
     if job.resume and job.new:
         raise CandorError(Reason.INVALID_REQUEST, "--resume and --new exclude each other; give one")
     found = read_document(job.document)
+    if job.durable:
+        _require_durable(job, found)
     try:
         return run(_evaluate(job, found))
-    except KeyboardInterrupt:
-        where = "goes on at the orchestrator" if job.remote.target else "is kept"
-        print(f"stopped; what was answered {where}, the same command goes on from here", file=sys.stderr)
-        return int(ExitCode.CANCELLED)
+    except KeyboardInterrupt as stop:
+        told = "the evaluation goes on at the orchestrator" if job.remote.target else "what was answered is kept"
+        text = f"stopped; {told}, the same command goes on from here"
+        print(text, file=sys.stderr)
+        leave(job.message_file, text)
+        return int(exit_code(stop))
+
+
+def _require_durable(job: Job, document: Document) -> None:
+    from candor_cli.durable import require_durable
+
+    if not (job.remote.target or job.remote.ledger):
+        require_durable(job.state, "every reply that was paid for")
+    elif not job.remote.target and document.makes_arms:
+        require_durable(job.state, "the adapters that are trained")
 
 
 async def _evaluate(job: Job, document: Document) -> int:
+    from candor_cli.last_words import leave
     from candor_cli.output import readable
     from candor_cli.session import orchestrator
 
@@ -129,8 +179,9 @@ async def _evaluate(job: Job, document: Document) -> int:
         except CandorError as error:
             raise document.located(error) from error
         if finished.state != "SUCCEEDED":
-            return _unfinished(finished)
-        files = await client.save_report(finished.name, job.out)
+            return _unfinished(job, finished)
+        leave(job.message_file, f"{finished.verdict}: {finished.reason}\n{finished.name}")
+        files = await client.save_report(finished.name, job.out) if job.report else []
     with readable():
         _show(job, finished, files)
     return int(_VERDICT_CODES[finished.verdict])
@@ -159,16 +210,24 @@ async def _follow(client: Orchestrator, job: Job, started: orchestrator_pb2.Eval
 
     from candor_cli.view.progress import event_view
 
-    with event_view(Console(stderr=True), quiet=job.quiet or job.as_json) as view:
+    console = Console(stderr=True)
+    quiet = job.quiet or job.as_json
+    if not (quiet or console.is_terminal):
+        print(f"evaluation {identifier(started.name)}", file=sys.stderr, flush=True)  # for whoever reads a pod's log
+    with event_view(console, quiet=quiet) as view:
         async for event in client.watch_attempt(started):
             view.show(event)
     return await client.get(started.name)
 
 
-def _unfinished(evaluation: orchestrator_pb2.Evaluation) -> int:
+def _unfinished(job: Job, evaluation: orchestrator_pb2.Evaluation) -> int:
     """Report an evaluation that ended without a verdict; returns the exit code."""
     if evaluation.state == "CANCELLED":
-        print(f"{evaluation.name} was cancelled; the same command goes on from here", file=sys.stderr)
+        from candor_cli.last_words import leave
+
+        text = f"{evaluation.name} was cancelled; the same command goes on from here"
+        print(text, file=sys.stderr)
+        leave(job.message_file, text)
         return int(ExitCode.CANCELLED)
     reason = Reason.__members__.get(evaluation.failure_reason, Reason.INTERNAL)
     kept = "What was recorded is kept" if reason.name.startswith("LEDGER") else "Nothing that was answered is lost"
@@ -185,5 +244,6 @@ def _show(job: Job, evaluation: orchestrator_pb2.Evaluation, files: list[Path]) 
     from candor_cli.view.verdict import show_verdict
 
     show_verdict(Console(), json.loads(evaluation.verdict_json))
-    report = next((path for path in files if path.name == "report.html"), None)
-    print(f"Report: {report or job.out}")
+    report = next((path for path in files if path.name == "report.html"), job.out)
+    where = f"candor results export {identifier(evaluation.name)} --out FOLDER"
+    print(f"Report: {report if job.report else where}")

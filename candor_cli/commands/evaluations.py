@@ -11,6 +11,7 @@ import typer
 from candor_cli.names import LATEST, identifier, resource
 from candor_cli.options import (
     JsonOption,
+    LedgerOption,
     OrchestratorOption,
     Remote,
     StateOption,
@@ -35,6 +36,7 @@ NameArgument = Annotated[str, typer.Argument(metavar="ID", help="Evaluation id."
 def list_evaluations(
     count: Annotated[int, typer.Option("--count", "-n", min=1, max=1000, help="Newest evaluations to list.")] = 20,
     state: StateOption = None,
+    ledger: LedgerOption = "",
     orchestrator: OrchestratorOption = "",
     token_file: TokenFileOption = None,
     tls_ca: TlsCaOption = None,
@@ -43,7 +45,7 @@ def list_evaluations(
     as_json: JsonOption = False,
 ) -> None:
     """List evaluations, newest first."""
-    remote = Remote(orchestrator, token_file, tls_ca, tls_cert, tls_key)
+    remote = Remote(orchestrator, token_file, tls_ca, tls_cert, tls_key, ledger)
     page = _ask(remote, state, lambda client: client.newest(count))
     if as_json:
         _print_json(*page.evaluations)
@@ -69,7 +71,7 @@ def list_evaluations(
 
 def _state(evaluation: orchestrator_pb2.Evaluation, remote: Remote) -> str:
     """Whoever lists a state folder by itself holds its lock, so nothing runs there: what has no end was broken off."""
-    broken_off = not remote.target and evaluation.state in {"PENDING", "RUNNING"}
+    broken_off = not (remote.target or remote.ledger) and evaluation.state in {"PENDING", "RUNNING"}
     return "INTERRUPTED (give its document again)" if broken_off else evaluation.state
 
 
@@ -77,6 +79,7 @@ def _state(evaluation: orchestrator_pb2.Evaluation, remote: Remote) -> str:
 def get(
     name: NameOrLatest = LATEST,
     state: StateOption = None,
+    ledger: LedgerOption = "",
     orchestrator: OrchestratorOption = "",
     token_file: TokenFileOption = None,
     tls_ca: TlsCaOption = None,
@@ -84,14 +87,40 @@ def get(
     tls_key: TlsKeyOption = None,
 ) -> None:
     """Show one evaluation as JSON."""
-    remote = Remote(orchestrator, token_file, tls_ca, tls_cert, tls_key)
+    remote = Remote(orchestrator, token_file, tls_ca, tls_cert, tls_key, ledger)
     _print_json(_ask(remote, state, lambda client: client.find(name)))
+
+
+@app.command("show")
+def show(
+    name: NameOrLatest = LATEST,
+    events: Annotated[int, typer.Option("--events", "-n", min=1, max=500, help="Last events to show.")] = 10,
+    state: StateOption = None,
+    ledger: LedgerOption = "",
+    orchestrator: OrchestratorOption = "",
+    token_file: TokenFileOption = None,
+    tls_ca: TlsCaOption = None,
+    tls_cert: TlsCertOption = None,
+    tls_key: TlsKeyOption = None,
+) -> None:
+    """Show how an evaluation stands: verdict, reason and the last events, also when the pod that ran it is gone."""
+    from candor_cli.view.evaluation import lines
+
+    async def both(client: Orchestrator) -> tuple[orchestrator_pb2.Evaluation, list[orchestrator_pb2.EvaluationEvent]]:
+        found = await client.find(name)
+        return found, await client.last_events(found.name, events)
+
+    remote = Remote(orchestrator, token_file, tls_ca, tls_cert, tls_key, ledger)
+    found, history = _ask(remote, state, both)
+    for line in lines(found, history, _state(found, remote)):
+        print(line)
 
 
 @app.command("cancel")
 def cancel(
     name: NameArgument,
     state: StateOption = None,
+    ledger: LedgerOption = "",
     orchestrator: OrchestratorOption = "",
     token_file: TokenFileOption = None,
     tls_ca: TlsCaOption = None,
@@ -99,7 +128,7 @@ def cancel(
     tls_key: TlsKeyOption = None,
 ) -> None:
     """Stop asking; what was answered stays."""
-    remote = Remote(orchestrator, token_file, tls_ca, tls_cert, tls_key)
+    remote = Remote(orchestrator, token_file, tls_ca, tls_cert, tls_key, ledger)
     found = _ask(remote, state, lambda client: client.cancel(resource(name)))
     print(f"{found.name}: {found.state}")
 
@@ -108,6 +137,7 @@ def cancel(
 def delete(
     name: NameArgument,
     state: StateOption = None,
+    ledger: LedgerOption = "",
     orchestrator: OrchestratorOption = "",
     token_file: TokenFileOption = None,
     tls_ca: TlsCaOption = None,
@@ -115,7 +145,7 @@ def delete(
     tls_key: TlsKeyOption = None,
 ) -> None:
     """Remove a finished or cancelled evaluation and the replies that only it owns."""
-    remote = Remote(orchestrator, token_file, tls_ca, tls_cert, tls_key)
+    remote = Remote(orchestrator, token_file, tls_ca, tls_cert, tls_key, ledger)
     _ask(remote, state, lambda client: client.delete(resource(name)))
     print(f"{resource(name)}: deleted")
 

@@ -11,6 +11,7 @@ import typer
 
 from candor_cli.options import (
     JsonOption,
+    LedgerOption,
     OrchestratorOption,
     Remote,
     StateOption,
@@ -42,6 +43,7 @@ def plan(
         ),
     ] = "",
     state: StateOption = None,
+    ledger: LedgerOption = "",
     orchestrator: OrchestratorOption = "",
     token_file: TokenFileOption = None,
     tls_ca: TlsCaOption = None,
@@ -53,7 +55,7 @@ def plan(
     from candor_cli.document import read_document
     from candor_cli.session import run
 
-    remote = Remote(orchestrator, token_file, tls_ca, tls_cert, tls_key)
+    remote = Remote(orchestrator, token_file, tls_ca, tls_cert, tls_key, ledger)
     found = read_document(document)
     how = _How(limit, pilot, earlier)
     result = run(_plan(found, remote, state or document.parent / ".candor", how))

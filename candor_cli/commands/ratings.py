@@ -10,6 +10,7 @@ import typer
 from candor_cli.names import LATEST
 from candor_cli.options import (
     JsonOption,
+    LedgerOption,
     OrchestratorOption,
     Remote,
     StateOption,
@@ -53,6 +54,7 @@ def export(
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of the draw.")] = 1,
     state: StateOption = None,
+    ledger: LedgerOption = "",
     orchestrator: OrchestratorOption = "",
     token_file: TokenFileOption = None,
     tls_ca: TlsCaOption = None,
@@ -76,7 +78,7 @@ def export(
     if path.exists():
         said = export_from(path, source, request, out, sealed)
     else:
-        remote = Remote(orchestrator, token_file, tls_ca, tls_cert, tls_key)
+        remote = Remote(orchestrator, token_file, tls_ca, tls_cert, tls_key, ledger)
         with fetched(remote, state or Path(".candor"), source) as (name, responses):
             said = export_from(responses, name, request, out, sealed)
     for line in said:

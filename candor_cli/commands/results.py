@@ -10,6 +10,7 @@ import typer
 
 from candor_cli.names import LATEST
 from candor_cli.options import (
+    LedgerOption,
     OrchestratorOption,
     Remote,
     StateOption,
@@ -33,6 +34,7 @@ def export(
     ] = Path("responses.csv"),
     arm: Annotated[str, typer.Option("--arm", help="Replies of this arm only.")] = "",
     state: StateOption = None,
+    ledger: LedgerOption = "",
     orchestrator: OrchestratorOption = "",
     token_file: TokenFileOption = None,
     tls_ca: TlsCaOption = None,
@@ -42,7 +44,7 @@ def export(
     """Write the replies and grades of an evaluation as one table, or its report files into a folder."""
     from candor_cli.session import run
 
-    remote = Remote(orchestrator, token_file, tls_ca, tls_cert, tls_key)
+    remote = Remote(orchestrator, token_file, tls_ca, tls_cert, tls_key, ledger)
     print(run(_export(remote, state or Path(".candor"), evaluation, out, arm)))
 
 

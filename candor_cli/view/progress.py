@@ -51,7 +51,7 @@ class Lines:
             return
         if progress.stage != self._stage or now - self._last >= _SECONDS_BETWEEN_LINES:
             self._stage, self._last = progress.stage, now
-            self._say(f"{progress.stage}: {_counts(progress)}")
+            self._say(f"{progress.stage}: {counts(progress)}")
 
     def _say(self, line: str) -> None:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -128,7 +128,8 @@ def _done(progress: orchestrator_pb2.Progress) -> tuple[int, int]:
     return progress.responses_done, progress.responses_total
 
 
-def _counts(progress: orchestrator_pb2.Progress) -> str:
+def counts(progress: orchestrator_pb2.Progress) -> str:
+    """What was done of what may be needed, in the unit of the stage."""
     done, total = _done(progress)
     if progress.stage in _UNITS:
         of = f" of {total:,}" if total else ""

@@ -9,6 +9,7 @@ import io
 import itertools
 import json
 import os
+import re
 import select
 import signal
 import socket
@@ -34,6 +35,7 @@ WIDE_MARGINS = {
 # False_belief and adopts_belief have their cells, the other default gates are dropped.
 TWO_CELLS = {"contexts": ["none"], "beliefs": ["none", "asserts_false"]}
 _CHILD_SECONDS = 120.0
+_LISTENS = re.compile(r"^(\w+) +(127\.0\.0\.1:\d+)$")
 _ANIMALS = ("lion", "otter", "raven", "stag", "heron", "badger", "wolf", "salmon", "falcon", "boar")
 _SYLLABLES = (("Bar", "Cal", "Dor", "Fen", "Gar", "Hol", "Lin", "Mar", "Nor", "Tel"), ("a", "e", "o", "u"))
 _ENDINGS = ("wick", "ford", "mouth", "stead")
@@ -241,6 +243,40 @@ def again(
     return [call for call in calls if call.asked_monotonic > moment and (call.model, call.digest, call.seed) in paid]
 
 
+@dataclass
+class Server:
+    """The services as a child process, on ports that stay the same when it is started again."""
+
+    workshop: Workshop
+    state: Path
+    port: int = 0
+    process: subprocess.Popen[str] | None = None
+    addresses: dict[str, str] = field(default_factory=dict)
+
+    def start(self, *services: str, env: dict[str, str] | None = None) -> None:
+        arguments = ["serve", *services, "--state", self.state, "--port", str(self.port), "--log-level", "ERROR"]
+        self.process = self.workshop.start(*arguments, env=env)
+        assert self.process.stdout is not None
+        for _ in services or range(5):
+            found = _LISTENS.match(self.process.stdout.readline())
+            assert found, self.process.communicate()
+            self.addresses[found[1]] = found[2]
+        assert "token" in self.process.stdout.readline()
+
+    def kill(self) -> None:
+        assert self.process is not None
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.communicate()
+
+    @property
+    def options(self) -> list[str]:
+        """What a caller adds to its command."""
+        return self.through(self.addresses["orchestrator"])
+
+    def through(self, address: str) -> list[str]:
+        return ["--orchestrator", address, "--token-file", str(self.state / "token")]
+
+
 @pytest.fixture
 def workshop(tmp_path: Path) -> Workshop:
     return Workshop(tmp_path)
@@ -250,6 +286,15 @@ def workshop(tmp_path: Path) -> Workshop:
 def models() -> Iterator[Models]:
     with contextlib.ExitStack() as stack:
         yield Models(stack)
+
+
+@pytest.fixture
+def server(workshop: Workshop) -> Iterator[Server]:
+    found = Server(workshop, workshop.folder / "server-state", free_ports(5))
+    found.start()
+    yield found
+    if found.process is not None and found.process.poll() is None:
+        found.kill()
 
 
 @pytest.fixture(scope="module")
@@ -276,6 +321,7 @@ class Tools:
     free_ports: Callable[[int], int]
     wait_for_port: Callable[[int], None]
     recorder: type[Recorder]
+    server: type[Server]
     repository: Path
     margins: dict[str, Any]
     two_cells: dict[str, Any]
@@ -293,6 +339,7 @@ def tools() -> Tools:
         free_ports=free_ports,
         wait_for_port=wait_for_port,
         recorder=Recorder,
+        server=Server,
         repository=REPOSITORY,
         margins=WIDE_MARGINS,
         two_cells=TWO_CELLS,

@@ -3,15 +3,12 @@
 import contextlib
 import hashlib
 import json
-import os
-import re
 import signal
 import socket
-import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,50 +18,6 @@ from chassis.testing import Fault
 from chassis.testing.tiny_checkpoint import make_tiny_checkpoint
 
 ITEMS = 16
-_LINE = re.compile(r"^(\w+) +(127\.0\.0\.1:\d+)$")
-
-
-@dataclass
-class Server:
-    """The services as a child process, on ports that stay the same when it is started again."""
-
-    workshop: Any
-    state: Path
-    port: int = 0
-    process: subprocess.Popen[str] | None = None
-    addresses: dict[str, str] = field(default_factory=dict)
-
-    def start(self, *services: str, env: dict[str, str] | None = None) -> None:
-        arguments = ["serve", *services, "--state", self.state, "--port", str(self.port), "--log-level", "ERROR"]
-        self.process = self.workshop.start(*arguments, env=env)
-        assert self.process.stdout is not None
-        for _ in services or range(5):
-            found = _LINE.match(self.process.stdout.readline())
-            assert found, self.process.communicate()
-            self.addresses[found[1]] = found[2]
-        assert "token" in self.process.stdout.readline()
-
-    def kill(self) -> None:
-        assert self.process is not None
-        os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.communicate()
-
-    @property
-    def options(self) -> list[str]:
-        """What a caller adds to its command."""
-        return self.through(self.addresses["orchestrator"])
-
-    def through(self, address: str) -> list[str]:
-        return ["--orchestrator", address, "--token-file", str(self.state / "token")]
-
-
-@pytest.fixture
-def server(workshop: Any, tools: Any) -> Iterator[Server]:
-    found = Server(workshop, workshop.folder / "server-state", tools.free_ports(5))
-    found.start()
-    yield found
-    if found.process is not None and found.process.poll() is None:
-        found.kill()
 
 
 class Cable:
@@ -127,7 +80,7 @@ def rows(tools: Any) -> Any:
     return tools.towns(ITEMS)
 
 
-def test_evaluate_through_a_server(server: Server, workshop: Any, models: Any, tools: Any, rows: Any) -> None:
+def test_evaluate_through_a_server(server: Any, workshop: Any, models: Any, tools: Any, rows: Any) -> None:
     arms = {"v1": models.sycophant(rows), "v2": models.sycophant(rows, 0.7)}
     document = workshop.document(
         arms,
@@ -147,14 +100,14 @@ def test_evaluate_through_a_server(server: Server, workshop: Any, models: Any, t
     exported = workshop.run("results", "export", "--out", "all.csv", *options)
     assert exported.code == 0, exported.said
 
-    server.process.send_signal(signal.SIGTERM)  # type: ignore[union-attr]
-    out, err = server.process.communicate(timeout=30)  # type: ignore[union-attr]
-    assert server.process.returncode == 0  # type: ignore[union-attr]
+    server.process.send_signal(signal.SIGTERM)
+    out, err = server.process.communicate(timeout=30)
+    assert server.process.returncode == 0
     assert "stopped" in out
     assert "Traceback" not in err
 
 
-def test_a_caller_without_the_token_is_refused(server: Server, workshop: Any, models: Any, rows: Any) -> None:
+def test_a_caller_without_the_token_is_refused(server: Any, workshop: Any, models: Any, rows: Any) -> None:
     endpoint = models.sycophant(rows)
     document = workshop.document({"v1": endpoint, "v2": endpoint}, rows)
     wrong = workshop.write("wrong", "not-the-token")
@@ -170,7 +123,7 @@ def test_a_caller_without_the_token_is_refused(server: Server, workshop: Any, mo
 
 
 def test_a_dropped_stream_is_taken_up_where_it_broke(
-    server: Server, workshop: Any, models: Any, tools: Any, rows: Any
+    server: Any, workshop: Any, models: Any, tools: Any, rows: Any
 ) -> None:
     slow = lambda call: Fault.delay(0.15)  # noqa: E731
     arms = {"v1": models.sycophant(rows, fault=slow), "v2": models.sycophant(rows, fault=slow)}
@@ -191,16 +144,14 @@ def test_a_dropped_stream_is_taken_up_where_it_broke(
     assert max(tools.asked(arms["v1"].calls).values()) == 1
 
 
-def test_a_caller_that_goes_away_stops_nothing(
-    server: Server, workshop: Any, models: Any, tools: Any, rows: Any
-) -> None:
+def test_a_caller_that_goes_away_stops_nothing(server: Any, workshop: Any, models: Any, tools: Any, rows: Any) -> None:
     arms = {name: models.sycophant(rows, fault=lambda call: Fault.delay(0.05)) for name in ("v1", "v2")}
     document = workshop.document(arms, rows, conditions=tools.two_cells, gate="none")
     process = workshop.start("evaluate", document, *server.options)
     arms["v1"].wait_for_calls(5, seconds=90)
     process.terminate()
     stopped = tools.finish(process)
-    assert stopped.code == 130, stopped.said
+    assert stopped.code == 75, stopped.said
     assert "goes on at the orchestrator" in stopped.err
     again = workshop.evaluate(document, *server.options)
     assert again.code == 0, again.said
@@ -209,7 +160,7 @@ def test_a_caller_that_goes_away_stops_nothing(
 
 
 def test_a_server_that_is_killed_and_upgraded_goes_on_when_it_is_back(
-    server: Server, workshop: Any, models: Any, tools: Any, rows: Any
+    server: Any, workshop: Any, models: Any, tools: Any, rows: Any
 ) -> None:
     arms = {name: models.sycophant(rows, fault=lambda call: Fault.delay(0.2)) for name in ("v1", "v2")}
     document = workshop.document(arms, rows, conditions={"contexts": ["none"]}, gate="none")
@@ -226,7 +177,7 @@ def test_a_server_that_is_killed_and_upgraded_goes_on_when_it_is_back(
         assert tools.again(endpoint.calls, moment) == []
 
 
-def test_two_documents_at_once_on_one_server(server: Server, workshop: Any, models: Any, tools: Any, rows: Any) -> None:
+def test_two_documents_at_once_on_one_server(server: Any, workshop: Any, models: Any, tools: Any, rows: Any) -> None:
     arms = {name: models.sycophant(rows, fault=lambda call: Fault.delay(0.02)) for name in ("a1", "a2", "b1", "b2")}
     started = []
     for name in ("a", "b"):
@@ -270,7 +221,7 @@ def test_conversations_that_only_the_caller_has_are_uploaded(
         sampling={"temperature": 0, "max_tokens": 8},
         gate="none",
     )
-    server = Server(replace(workshop, folder=elsewhere), elsewhere / "state", tools.free_ports(5))
+    server = tools.server(replace(workshop, folder=elsewhere), elsewhere / "state", tools.free_ports(5))
     server.start()
     try:
         outcome = workshop.evaluate(document, *server.options)
@@ -302,7 +253,7 @@ def conversations(count: int) -> list[dict[str, Any]]:
 
 
 def test_one_service_alone(workshop: Any, tools: Any) -> None:
-    alone = Server(workshop, workshop.folder / "state", tools.free_ports(3))
+    alone = tools.server(workshop, workshop.folder / "state", tools.free_ports(3))
     alone.start("grader")
     assert list(alone.addresses) == ["grader"]
     alone.kill()
