@@ -109,7 +109,7 @@ class Gatekeeper:
         if (found := callers.by_token.get(digest)) is not None:
             return found
         if self._token_sha256 and digest == self._token_sha256:
-            return Caller(name="token", scopes=_ALL)
+            return Caller(name="", scopes=_ALL)
         if self._oidc is not None and token.count(".") == 2:
             return await self._oidc.caller(token)
         raise CandorError(Reason.CALLER_UNAUTHENTICATED, "the token is none that this service knows")

@@ -9,6 +9,7 @@ import grpc
 from candor.orchestrator.v1 import orchestrator_pb2 as pb
 from candor.orchestrator.v1 import orchestrator_pb2_grpc
 
+from chassis.logs import caller
 from services.orchestrator.convert.calibration import calibrated_to_proto, calibration_from_proto
 from services.orchestrator.convert.documents import spec_from_proto
 from services.orchestrator.convert.results import (
@@ -51,6 +52,7 @@ class OrchestratorServicer(orchestrator_pb2_grpc.OrchestratorServiceServicer):
             resume_id=evaluation_id(request.resume_name, "resume_name") if request.resume_name else "",
             allow_underpowered=request.allow_underpowered,
             limit=request.limit,
+            caller=caller.get(),
         )
         return evaluation_to_proto(await create(self._world, self._runs, order))
 

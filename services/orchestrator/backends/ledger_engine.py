@@ -125,9 +125,19 @@ class Database:
                 message = f"the ledger has schema {found}, this version knows {t.SCHEMA_VERSION}: upgrade candor"
                 raise CandorError(Reason.LEDGER_UNUSABLE, message)
             elif int(found) < t.SCHEMA_VERSION:
-                # All changes so far are new tables, which were made above.
+                # New tables were made above.
+                _add_columns(connection, t.evaluations)
                 newer = sa.update(t.meta).where(t.meta.c.name == "schema_version")
                 connection.execute(newer.values(value=str(t.SCHEMA_VERSION)))
+
+
+def _add_columns(connection: sa.Connection, table: sa.Table) -> None:
+    """The columns that the table did not have when the ledger was made; each has a default in the database."""
+    there = {column["name"] for column in sa.inspect(connection).get_columns(table.name)}
+    for column in table.c:
+        if column.name not in there:
+            clause = sa.schema.CreateColumn(column).compile(dialect=connection.dialect)
+            connection.execute(sa.text(f"ALTER TABLE {table.name} ADD COLUMN {clause}"))
 
 
 def _sqlite_connect(busy_seconds: float, connection: Any, _record: object) -> None:

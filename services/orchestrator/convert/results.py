@@ -57,6 +57,7 @@ def evaluation_to_proto(row: EvaluationRow) -> orchestrator_pb2.Evaluation:
         document_digest=row.document_digest,
         verdict_json=row.verdict_json,
         limit=row.limit,
+        created_by=row.created_by,
     )
 
 

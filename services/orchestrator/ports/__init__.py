@@ -224,6 +224,7 @@ class EvaluationRow:
         verdict_json: The file.
         created: Unix time.
         updated: Unix time.
+        created_by: The caller's name; empty where callers have none.
     """
 
     id: str
@@ -244,6 +245,7 @@ class EvaluationRow:
     verdict_json: str = ""
     created: float = 0.0
     updated: float = 0.0
+    created_by: str = ""
 
     @property
     def finished(self) -> bool:

@@ -25,6 +25,7 @@ class Order:
         data: The document as it is stored.
         resume: `auto` or `new`.
         resume_id: Go on with this evaluation; empty: see `resume`.
+        caller: Who asks; empty where callers have no names.
     """
 
     spec: Spec
@@ -34,6 +35,7 @@ class Order:
     resume_id: str = ""
     allow_underpowered: bool = False
     limit: int = 0
+    caller: str = ""
 
 
 async def create(world: World, runs: Runs, order: Order) -> EvaluationRow:
@@ -91,6 +93,7 @@ def _row(world: World, order: Order) -> EvaluationRow:
         limit=order.limit,
         request_id=order.request_id,
         created=world.clock(),
+        created_by=order.caller,
     )
 
 

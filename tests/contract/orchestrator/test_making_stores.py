@@ -65,11 +65,15 @@ def test_a_ledger_of_before_opens_and_keeps_what_it_has(database_url: str) -> No
     SqlLedger(database).create_evaluation(EvaluationRow(id="old", spec=b"s", document_digest="d"), resume=False)
     with database.write() as connection:
         t.rewrites.drop(connection)
+        connection.execute(sa.text("ALTER TABLE candor_evaluations DROP COLUMN created_by"))
         connection.execute(sa.update(t.meta).values(value="1"))
     database.close()
     database = Database(database_url)
     ledger = SqlLedger(database)
-    assert ledger.evaluation("old").spec == b"s"
+    assert (ledger.evaluation("old").spec, ledger.evaluation("old").created_by) == (b"s", "")
+    new = EvaluationRow(id="new", spec=b"s", document_digest="n", created_by="nightly")
+    ledger.create_evaluation(new, resume=False)
+    assert ledger.evaluation("new").created_by == "nightly"
     ledger.put_rewrites("d1", [_row(1)])
     with database.read() as connection:
         assert connection.scalar(sa.select(t.meta.c.value)) == str(t.SCHEMA_VERSION)

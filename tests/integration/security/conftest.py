@@ -116,7 +116,7 @@ def _build(name: str, suite: Suite, folder: Path, shared: dict[str, Any]) -> tup
         settings = TrainerSettings(egress=egress, artifacts=folder / "artifacts", **shared)
         return trainer.build(settings), settings
     token = folder / "token"
-    token.write_text("orchestrator's token")
+    token.write_text("orchestrators-token")
     settings = OrchestratorSettings(
         embedded=True,
         ledger_url=f"sqlite:///{folder / 'ledger.db'}",
