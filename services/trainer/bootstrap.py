@@ -11,6 +11,10 @@ from chassis.egress import Guard
 from chassis.metrics import Metrics
 from chassis.serving import Service
 from services.trainer.backends.job_metrics import JobMetrics
+from services.trainer.backends.kubernetes.cluster import Cluster
+from services.trainer.backends.kubernetes.executor import KubernetesExecutor
+from services.trainer.backends.kubernetes.manifest import Ways
+from services.trainer.backends.kubernetes.options import Options
 from services.trainer.backends.owning import owning
 from services.trainer.backends.process.executor import ProcessExecutor
 from services.trainer.backends.provider.executor import ProviderExecutor
@@ -43,12 +47,18 @@ def build(settings: TrainerSettings) -> Service:
         estimates_time=settings.estimate_time,
     )
     provider = ProviderExecutor(guard, settings.poll_seconds)
+    cluster = _on_cluster(settings)
     service = TrainerService(
         FileJobs(settings.artifacts),
         FileSources(guard, settings.artifacts),
-        {"process": process, "openai": provider},
+        {"process": process, "kubernetes": cluster, "openai": provider},
         metrics,
-        {"process": settings.max_running, "openai": settings.max_at_providers},
+        {
+            "process": settings.max_running,
+            "kubernetes": settings.kubernetes.max_running,
+            "openai": settings.max_at_providers,
+        },
+        settings.executor,
     )
 
     metrics.registry.register(JobMetrics(service.jobs))
@@ -60,5 +70,25 @@ def build(settings: TrainerSettings) -> Service:
         with root:
             await service.close()
             await provider.close()
+            await cluster.close()
 
     return Service(names=[NAME], register=register, metrics=metrics, ready=service.ready, close=close)
+
+
+def _on_cluster(settings: TrainerSettings) -> KubernetesExecutor:
+    chosen = settings.kubernetes
+    options = Options(
+        ways=Ways(retries=chosen.retries, ttl_seconds=chosen.ttl_seconds),
+        template=chosen.template,
+        gpu_memory_bytes=chosen.gpu_memory_bytes,
+        place_seconds=chosen.place_seconds,
+        fault_seconds=chosen.fault_seconds,
+        queue_seconds=chosen.queue_seconds,
+        poll_seconds=chosen.poll_seconds,
+        stop_seconds=settings.stop_seconds,
+        device=settings.device,
+        threads=settings.torch_threads,
+        state_seconds=settings.state_seconds,
+        launch_arguments=settings.launch_arguments,
+    )
+    return KubernetesExecutor(Cluster(chosen.namespace, chosen.kubeconfig), options, settings.artifacts.absolute())

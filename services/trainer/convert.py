@@ -33,7 +33,7 @@ def spec_from_proto(message: pb.TrainingSpec) -> TrainingSpec:
         dataset_digest=message.dataset_digest,
         lora=_lora(message.lora),
         training=_training(message.training),
-        executor=message.executor or "process",
+        executor=message.executor,
         provider=_provider(message.provider) if message.HasField("provider") else None,
         display_name=message.display_name,
         merge=message.merge,

@@ -20,6 +20,12 @@ class Started(NamedTuple):
     message: str = ""
 
 
+class Waiting(NamedTuple):
+    """The job is under way elsewhere and does not train: what it waits for, in one sentence."""
+
+    why: str
+
+
 class Noted(NamedTuple):
     """Something to find again after a restart."""
 
@@ -49,7 +55,7 @@ class Done(NamedTuple):
     """Everything is trained; the last report."""
 
 
-Report = Started | Noted | Stepped | Kept | Merged | Done
+Report = Started | Waiting | Noted | Stepped | Kept | Merged | Done
 
 
 class Executor(Protocol):

@@ -4,11 +4,37 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import BaseModel, Field
 from pydantic_settings import SettingsConfigDict
 
 from chassis.egress import Egress
 from chassis.settings import ServerSettings
+
+
+class KubernetesSettings(BaseModel):
+    """How the `kubernetes` executor uses its cluster."""
+
+    namespace: str = Field(default="", description="of the Jobs; empty: the trainer's own")
+    kubeconfig: Path | None = Field(
+        default=None, description="file that names the cluster; absent: the Pod's service account"
+    )
+    template: str = Field(default="training", description="PodTemplate that training Pods are made from")
+    retries: int = Field(
+        default=3, ge=0, description="Pods of a Job that may fail before it does; those taken away do not count"
+    )
+    ttl_seconds: int = Field(default=86_400, ge=0, description="how long a Job that came to its end is kept")
+    max_running: int = Field(default=8, ge=1, description="Jobs on the cluster at once; the others wait")
+    gpu_memory_bytes: int = Field(
+        default=0, ge=0, description="memory of one GPU of the pool, for the preflight; 0: it is not judged"
+    )
+    place_seconds: float = Field(
+        default=3600.0, gt=0, description="longest wait for a free GPU, a node or room in a quota"
+    )
+    fault_seconds: float = Field(
+        default=600.0, gt=0, description="longest wait while an image, a volume or a Secret is missing"
+    )
+    queue_seconds: float = Field(default=86_400.0, gt=0, description="longest wait in the queue")
+    poll_seconds: float = Field(default=5.0, gt=0, description="how often a Job is looked at")
 
 
 class TrainerSettings(ServerSettings):
@@ -23,6 +49,12 @@ class TrainerSettings(ServerSettings):
         default=Path(".candor/artifacts"),
         description="root that is shared with the other services; jobs lie in training, which one trainer at a time may hold",
     )
+    executor: str = Field(
+        default="process",
+        pattern="^(process|kubernetes)$",
+        description="how jobs train whose spec does not say: in a process of this machine, or as Jobs of a cluster",
+    )
+    kubernetes: KubernetesSettings = Field(default_factory=KubernetesSettings, description="the kubernetes executor")
     max_running: int = Field(default=1, ge=1, description="jobs that train here at once; the others wait")
     max_at_providers: int = Field(
         default=16, ge=1, description="jobs at providers at once, which have queues of their own; the others wait"

@@ -1,4 +1,7 @@
-"""`python -m services.trainer.worker FOLDER`: carry out the order in a job's folder. Started by the `process` executor."""
+"""`python -m services.trainer.worker FOLDER [--detached]`: carry out the order in a job's folder.
+
+The `process` executor starts it as a child; `--detached`, in a Pod, it reports into the folder and stops on SIGTERM.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,21 @@ import errno
 import os
 import shutil
 import sys
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from chassis.errors import CandorError, Reason
+from services.trainer.backends.process.channel import (
+    BUSY,
+    STOPPED,
+    TOLD,
+    Channel,
+    die_with_the_launcher,
+    only_one,
+    to_folder,
+    to_parent,
+)
+from services.trainer.backends.process.order import Order
 from services.trainer.domain.memory import ADVICE
 
 # Of torch's allocators.
@@ -20,19 +34,16 @@ _NO_ROOM = ("No space left", "Disk quota exceeded", "File too large", "inline_co
 _NO_SPACE = 2 * 2**20
 
 
-def main(folder: Path) -> int:
+def main(folder: Path, *, detached: bool = False) -> int:
     """The exit code; errors with a name are told over the channel, others end in the log."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    from safetensors import SafetensorError
-
-    from services.trainer.backends.process.channel import Channel, die_with_the_launcher, only_one
-    from services.trainer.backends.process.order import Order
-
     rank = int(os.environ.get("RANK", "0"))  # set where a launcher started several of us
     if "RANK" in os.environ:
         die_with_the_launcher()
-    channel = Channel(speaks=rank == 0)
+    channel = to_folder(folder, speaks=rank == 0) if detached else to_parent(speaks=rank == 0)
+    from safetensors import SafetensorError
+
     try:
         with only_one(folder) if rank == 0 else nullcontext():
             order = Order.read(folder)
@@ -40,16 +51,25 @@ def main(folder: Path) -> int:
 
             finished = train(order, folder, channel)
     except CandorError as error:
-        channel.tell("failed", reason=error.reason.value, message=error.message)
-        return 1
+        return _tell(error, channel, detached=detached)
     except (OSError, MemoryError, RuntimeError, SafetensorError) as error:
         known = _known(error, folder)
         if known is None:
             raise
-        channel.tell("failed", reason=known.reason.value, message=known.message)
-        return 1
+        return _tell(known, channel, detached=detached)
     channel.tell("ended", finished=finished)
-    return 0
+    return STOPPED if detached and not finished else 0
+
+
+def _tell(failure: CandorError, channel: Channel, *, detached: bool) -> int:
+    """Tell a failure, in a Pod on its log, too: the disk that holds the reports may be what is full."""
+    if detached:
+        sys.stderr.write(f"{failure.reason.value}: {failure.message}\n")
+        if failure.reason is Reason.TRAINING_JOB_RUNNING:
+            return BUSY
+    with suppress(OSError):
+        channel.tell("failed", reason=failure.reason.value, message=failure.message)
+    return TOLD
 
 
 def _known(error: BaseException, folder: Path) -> CandorError | None:
@@ -76,6 +96,6 @@ def _known(error: BaseException, folder: Path) -> CandorError | None:
 
 
 if __name__ == "__main__":
-    code = main(Path(sys.argv[1]))
+    code = main(Path(sys.argv[1]), detached="--detached" in sys.argv[2:])
     sys.stderr.flush()
     os._exit(code)  # everything is on disk and told; taking torch down politely would take seconds

@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-EXECUTORS = ("process", "openai")
+EXECUTORS = ("process", "kubernetes", "openai")
 BATCHING = ("group_by_length", "packing", "plain")
 SCHEDULES = ("linear", "constant", "cosine")
 PRECISIONS = ("bf16", "fp32")
@@ -77,7 +77,7 @@ class TrainingSpec:
 
 
 def job_id(spec: TrainingSpec, base_digest: str) -> str:
-    """The job's name: one spec, one base, one data set are one job, wherever the files lie and a key comes from.
+    """The job's name: one spec, one base, one data set are one job, wherever the files lie, it trains and a key comes from.
 
     Args:
         spec: With its defaults resolved.
@@ -86,6 +86,8 @@ def job_id(spec: TrainingSpec, base_digest: str) -> str:
     known = to_json(spec)
     for where in ("base", "dataset", "display_name"):
         del known[where]
+    if spec.executor == "kubernetes":
+        known["executor"] = "process"  # the same worker, elsewhere
     for key in ("api_key_env", "credential"):
         (known["provider"] or {}).pop(key, None)
     text = json.dumps({"schema": _SCHEMA, "base": base_digest, **known}, sort_keys=True)

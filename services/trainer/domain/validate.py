@@ -53,7 +53,7 @@ def _provider(spec: TrainingSpec) -> Iterator[Problem]:
     if multiplier is not None and not 0 < multiplier <= 100:
         yield "provider.learning_rate_multiplier", "is not above 0 and up to 100"
     if spec.merge:
-        yield "merge", "works with executor process only"
+        yield "merge", "does not work with executor openai"
     if spec.training.epochs != int(spec.training.epochs):
         yield "training.epochs", "must be whole for a provider"
 

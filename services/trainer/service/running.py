@@ -11,7 +11,7 @@ from chassis.errors import CandorError, Reason
 from chassis.logs import get_logger
 from chassis.metrics import Metrics
 from services.trainer.domain.job import Job, State
-from services.trainer.ports import Done, Executor, JobStore, Kept, Merged, Noted, Report, Started, Stepped
+from services.trainer.ports import Done, Executor, JobStore, Kept, Merged, Noted, Report, Started, Stepped, Waiting
 
 # Progress is in the events at once; job.json follows at this pace.
 _SAVE_SECONDS = 1.0
@@ -166,14 +166,15 @@ def _take(job: Job, report: Report) -> str:
     """Put a report into the job; its line for a person."""
     match report:
         case Started(step, versions, message):
-            job.versions = versions
+            job.state, job.reason, job.versions = State.RUNNING, "", versions
             return message or (f"goes on after step {step}" if step else "training")
+        case Waiting(why):
+            job.state, job.reason = State.PENDING, why
+            return why
         case Noted(values):
             job.resume = {**job.resume, **values}
-            return ""
         case Stepped(progress):
             job.progress = progress
-            return ""
         case Kept(saved):
             known = saved in job.checkpoints  # a worker that goes on tells of all that there is
             job.add(saved)
@@ -182,4 +183,5 @@ def _take(job: Job, report: Report) -> str:
             job.merged = path
             return "merged into the base"
         case Done():
-            return ""
+            pass
+    return ""

@@ -29,6 +29,7 @@ class TrainerService:
         executors: Ways of training, by name.
         metrics: Jobs and tokens are counted here.
         max_running: Jobs that train at once, by executor.
+        default: The executor of specs that name none.
     """
 
     def __init__(
@@ -38,10 +39,12 @@ class TrainerService:
         executors: Mapping[str, Executor],
         metrics: Metrics,
         max_running: Mapping[str, int],
+        default: str = "process",
     ) -> None:
         self._store = store
         self._sources = sources
         self._executors = executors
+        self._default = default
         self._runner = Runner(store, executors, metrics, max_running)
         self._jobs: dict[str, Job] | None = None
 
@@ -55,23 +58,21 @@ class TrainerService:
 
     async def check(self, spec: TrainingSpec) -> Preflight:
         """See the proto."""
-        check(spec)
         resolved, _ = await self._resolved(spec)
-        return await self._executors[spec.executor].check(resolved)
+        return await self._executors[resolved.executor].check(resolved)
 
     async def create(self, spec: TrainingSpec) -> Job:
         """See the proto."""
-        check(spec)
         resolved, base_digest = await self._resolved(spec)
         name = job_id(resolved, base_digest)
         if name not in self._known():
-            preflight = await self._executors[spec.executor].check(resolved)
+            preflight = await self._executors[resolved.executor].check(resolved)
             if name not in self._known():  # a twin may have come meanwhile
                 job = Job(id=name, spec=resolved, base_digest=base_digest, preflight=preflight, created=time.time())
                 self._begin(job)
                 return job
         job = self._known()[name]
-        if job.state is State.SUCCEEDED and self._executors[spec.executor].reopen(job, self._store.folder(name)):
+        if job.state is State.SUCCEEDED and self._executors[job.spec.executor].reopen(job, self._store.folder(name)):
             job = replace(job, state=State.CANCELLED, checkpoints=())  # they are told again
         if job.state in (State.FAILED, State.CANCELLED):
             job = replace(job, spec=resolved)  # the same content may lie elsewhere now
@@ -141,7 +142,9 @@ class TrainerService:
         self._known()[job.id] = job
 
     async def _resolved(self, spec: TrainingSpec) -> tuple[TrainingSpec, str]:
-        """The spec with real paths, and the digest of its base."""
+        """The spec with its executor and real paths, and the digest of its base. Raises CandorError."""
+        spec = replace(spec, executor=spec.executor or self._default)
+        check(spec)
         dataset = await self._sources.dataset(spec.dataset, spec.dataset_digest)
         if spec.executor == "openai":
             return replace(spec, dataset=dataset), ""

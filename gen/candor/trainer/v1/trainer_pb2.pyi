@@ -42,11 +42,13 @@ class TrainingSpec(_message.Message):
     dataset_digest: _builtins.str
     """`sha256:` of the file; another content is an error. REQUIRED."""
     executor: _builtins.str
-    """`process` (a child process of the server, the default), `openai` (a provider's fine-tuning API)."""
+    """`process` (a child process of the server), `kubernetes` (a Job on the server's cluster), `openai` (a provider's fine-tuning
+    API). Default: the server's choice between the first two, which train the same job.
+    """
     display_name: _builtins.str
     """Name for people. OPTIONAL."""
     merge: _builtins.bool
-    """Also write the last adapter merged into its base, as a model folder of its own; with the `process` executor. Default off."""
+    """Also write the last adapter merged into its base, as a model folder of its own; not at a provider. Default off."""
     @_builtins.property
     def base(self) -> _model_pb2.Checkpoint:
         """The base model. REQUIRED."""

@@ -1,6 +1,8 @@
-"""The worker's line to its server: reports on standard output as JSON lines, a closed standard input means stop.
+"""The worker's line to its server: reports as JSON lines one way, the wish that it stop the other.
 
-A server that dies closes the worker's input, too: the worker saves its state at the next step and goes.
+A child process reports on standard output, and a closed standard input means stop: a server that dies closes it, too, and
+the worker saves its state at the next step and goes. A worker in a Pod outlives its server: it reports into a file of the
+job's folder, which the server reads whenever it is there, and SIGTERM means stop.
 """
 
 from __future__ import annotations
@@ -12,7 +14,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,41 +23,81 @@ from chassis.errors import CandorError, Reason
 
 _PR_SET_PDEATHSIG = 1
 LOCK = "worker.pid"
+REPORTS = "reports.jsonl"
+# Exit codes of a worker, which a Job's podFailurePolicy knows: a failure that was told and would come again; another worker
+# still trains here; stopped by SIGTERM, the state saved. A defect ends with 1, as Python does.
+TOLD, BUSY, STOPPED = 3, 75, 128 + signal.SIGTERM
 
 
 class Channel:
-    """Takes standard output for reports; whatever libraries print goes to the log instead.
+    """Carries reports.
 
     Args:
+        write: Sends one line.
         speaks: Whether reports are sent. Of several processes the first one speaks; the others tell of failures only.
     """
 
-    def __init__(self, *, speaks: bool = True) -> None:
+    def __init__(self, write: Callable[[bytes], object], *, speaks: bool = True) -> None:
+        self._write = write
         self._speaks = speaks
-        self._out = os.fdopen(os.dup(1), "w", encoding="utf-8")
-        os.dup2(2, 1)
         self._stop = threading.Event()
-        threading.Thread(target=self._listen, daemon=True).start()
-
-    def _listen(self) -> None:
-        while os.read(0, 4096):
-            pass
-        self._stop.set()
 
     @property
     def stopping(self) -> bool:
         """Whether the server wants us to stop, or is gone."""
         return self._stop.is_set()
 
+    def stop(self) -> None:
+        """From now on it is stopping."""
+        self._stop.set()
+
     def tell(self, kind: str, **values: Any) -> None:
         """Send one report; without a server it goes nowhere."""
         if not self._speaks and kind != "failed":
             return
         try:
-            self._out.write(json.dumps({"kind": kind, **values}) + "\n")
-            self._out.flush()
-        except (BrokenPipeError, ValueError):
-            self._stop.set()
+            self._write(json.dumps({"kind": kind, **values}).encode() + b"\n")
+        except BrokenPipeError:
+            self.stop()
+
+
+def to_parent(*, speaks: bool = True) -> Channel:
+    """Over the pipes to the server that started us; whatever libraries print on standard output goes to the log instead."""
+    out = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+    channel = Channel(out.write, speaks=speaks)
+
+    def listen() -> None:
+        while os.read(0, 4096):
+            pass
+        channel.stop()
+
+    threading.Thread(target=listen, daemon=True).start()
+    return channel
+
+
+def to_folder(folder: Path, *, speaks: bool = True) -> Channel:
+    """Into the job's folder, from whatever machine; each line is on disk before the next step."""
+    file = (folder / REPORTS).open("ab", buffering=0)
+    if not ends_a_line(folder / REPORTS):
+        file.write(b"\n")
+
+    def write(line: bytes) -> None:
+        file.write(line)
+        os.fsync(file.fileno())
+
+    channel = Channel(write, speaks=speaks)
+    signal.signal(signal.SIGTERM, lambda _number, _frame: channel.stop())
+    return channel
+
+
+def ends_a_line(path: Path) -> bool:
+    """Whether the next line may be appended: a crash or a full disk may have cut the last one off."""
+    with path.open("rb") as file:
+        if not file.seek(0, os.SEEK_END):
+            return True
+        file.seek(-1, os.SEEK_END)
+        return file.read(1) == b"\n"
 
 
 def die_with_the_launcher() -> None:

@@ -3,31 +3,26 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import signal
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from chassis.errors import CandorError, Reason
-from services.trainer.backends.process.adapters import complete, place_of
+from services.trainer.backends.process.checking import look, need
 from services.trainer.backends.process.child import kill, last_words, reap, start
-from services.trainer.backends.process.keeping import withdraw
+from services.trainer.backends.process.keeping import reopen
 from services.trainer.backends.process.order import Order
-from services.trainer.backends.process.room import device_here, layout, room
+from services.trainer.backends.process.reports import reports_of
+from services.trainer.backends.process.room import device_here
 from services.trainer.backends.process.stopwatch import Stopwatch
-from services.trainer.backends.process.tokens import tokenize
 from services.trainer.backends.store_files import disk_errors
-from services.trainer.domain.effort import Effort, Layout, effort
-from services.trainer.domain.job import Job, Progress, Saved
+from services.trainer.domain.job import Job
 from services.trainer.domain.memory import ADVICE
-from services.trainer.domain.preflight import Preflight, judge
-from services.trainer.domain.schedule import plan
+from services.trainer.domain.preflight import Preflight
 from services.trainer.domain.spec import TrainingSpec
-from services.trainer.ports import Done, Kept, Merged, Report, Started, Stepped
+from services.trainer.ports import Done, Report
 
 _NEEDED = ("torch", "transformers", "trl", "peft", "accelerate", "datasets")
 _LOG = "log.txt"
@@ -65,30 +60,12 @@ class ProcessExecutor:
 
     async def check(self, spec: TrainingSpec) -> Preflight:
         """See the port."""
-        missing = [name for name in _NEEDED if find_spec(name) is None]
-        if missing:
-            message = f"training needs {', '.join(missing)}: pip install '.[trainer]' on the trainer's machine"
-            raise CandorError(Reason.BACKEND_MISSING, message)
-        preflight, found, work = await asyncio.to_thread(self._check, spec)
-        preflight = replace(preflight, computed_tokens=work.tokens, estimated_flops=work.flops)
+        need(_NEEDED)
+        preflight, found, work = await asyncio.to_thread(lambda: look(spec, device_here(self._device)))
         if self._stopwatch is None:
             return preflight
         time = await self._stopwatch.estimate(spec, found, work, preflight.device, busy=self._training > 0)
         return replace(preflight, estimated_seconds=time.seconds, time_basis=time.basis)
-
-    def _check(self, spec: TrainingSpec) -> tuple[Preflight, Layout, Effort]:
-        tokenized = tokenize(spec.base, spec.dataset, spec.training.max_length)
-        lengths = [len(example.ids) for example in tokenized.examples if example.trained]
-        device = device_here(self._device)
-        found = layout(spec, max(1, len(lengths)), gpu=device.gpu)
-        preflight = judge(
-            spec,
-            tokenized.examples,
-            room(spec, tokenized.examples, found, device),
-            template=tokenized.template,
-            with_special=tokenized.with_special,
-        )
-        return preflight, found, effort(lengths, plan(spec.training, len(lengths)), spec.lora, spec.training, found)
 
     async def run(self, job: Job, folder: Path, stop: asyncio.Event) -> AsyncGenerator[Report]:
         """See the port."""
@@ -114,15 +91,10 @@ class ProcessExecutor:
         try:
             assert process.stdout is not None
             async for line in process.stdout:
-                told = json.loads(line)
-                if told["kind"] == "failed":
-                    raise CandorError(Reason(told["reason"]), told["message"])
-                if told["kind"] == "ended":
-                    ended = True
-                    if told["finished"]:
-                        yield Done()
-                    continue
-                yield _report(told)
+                reports = reports_of(line)
+                ended = not reports or reports == [Done()]
+                for report in reports:
+                    yield report
             code = await process.wait()
             if not ended and not stop.is_set():
                 raise _died(code, folder / _LOG)
@@ -131,24 +103,14 @@ class ProcessExecutor:
             await reap(process)
 
     def reopen(self, job: Job, folder: Path) -> bool:
-        """See the port. It goes on from the last state before the lost adapter, or from the start."""
-        lost = [saved for saved in job.checkpoints if not complete(place_of(folder, saved.step))]
-        if lost:
-            withdraw(folder, lost)
-        return bool(lost)
+        """See the port."""
+        return reopen(job, folder)
 
     async def abandon(self, job: Job) -> None:
         """See the port: nothing goes on elsewhere."""
 
     def _command(self, spec: TrainingSpec, folder: Path) -> list[str]:
-        worker = ["-m", "services.trainer.worker", str(folder)]
-        processes = spec.training.processes
-        if processes == 1:
-            return worker
-        # Its word for several processes on one machine, with or without GPUs.
-        launch = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", str(processes)]
-        launch += ["--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", *self._launch_arguments]
-        return [*launch, *worker]
+        return command(spec, [str(folder)], self._launch_arguments)
 
     async def _stop(self, process: asyncio.subprocess.Process, stop: asyncio.Event) -> None:
         await stop.wait()
@@ -161,15 +123,25 @@ class ProcessExecutor:
             kill(process)
 
 
-def _report(told: dict[str, Any]) -> Report:
-    values = {name: value for name, value in told.items() if name != "kind"}
-    if told["kind"] == "started":
-        return Started(**values)
-    if told["kind"] in ("stepped", "recalled"):
-        return Stepped(Progress(**values), past=told["kind"] == "recalled")
-    if told["kind"] == "merged":
-        return Merged(**values)
-    return Kept(Saved(**values))
+def command(spec: TrainingSpec, worker: Sequence[str], launch_arguments: Sequence[str]) -> list[str]:
+    """Arguments of Python for a worker with these arguments, or several of them."""
+    alone = ["-m", "services.trainer.worker", *worker]
+    processes = spec.training.processes
+    if processes == 1:
+        return alone
+    # Its word for several processes on one machine, with or without GPUs.
+    launch = ["-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", str(processes)]
+    return [
+        *launch,
+        "--num_machines",
+        "1",
+        "--mixed_precision",
+        "no",
+        "--dynamo_backend",
+        "no",
+        *launch_arguments,
+        *alone,
+    ]
 
 
 def _died(code: int, log: Path) -> CandorError:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import shutil
 import time
 from collections import deque
@@ -14,10 +13,10 @@ from statistics import fmean
 from typing import Any
 
 from chassis.errors import CandorError, Reason
-from services.trainer.backends.process.adapters import place_of, publish, sync
-from services.trainer.backends.process.channel import Channel
+from services.trainer.backends.process.adapters import complete, place_of, publish, sync
+from services.trainer.backends.process.channel import Channel, ends_a_line
 from services.trainer.backends.process.order import Order
-from services.trainer.domain.job import Saved
+from services.trainer.domain.job import Job, Saved
 from services.trainer.domain.schedule import Plan
 
 # A state that lacks it was cut off while it was written.
@@ -39,7 +38,15 @@ def newest_state(states: Path) -> Path | None:
     return max(whole, key=lambda folder: int(folder.name.rpartition("-")[2]), default=None)
 
 
-def withdraw(folder: Path, lost: Sequence[Saved]) -> None:
+def reopen(job: Job, folder: Path) -> bool:
+    """Whether a finished job has lost an adapter; then it goes on from its last state before that, or from the start."""
+    lost = [saved for saved in job.checkpoints if not complete(place_of(folder, saved.step))]
+    if lost:
+        _withdraw(folder, lost)
+    return bool(lost)
+
+
+def _withdraw(folder: Path, lost: Sequence[Saved]) -> None:
     """Remove what is left of lost adapters, and every state later than the first of them."""
     for saved in lost:
         shutil.rmtree(place_of(folder, saved.step), ignore_errors=True)
@@ -57,12 +64,8 @@ class Made:
 
     def add(self, record: dict[str, Any]) -> None:
         """One more, on a line of its own even after one that a full disk cut off."""
-        with self._file.open("ab+") as file:
-            if size := file.seek(0, os.SEEK_END):
-                file.seek(size - 1)
-                torn = file.read(1) != b"\n"
-            else:
-                torn = False
+        with self._file.open("ab") as file:
+            torn = not ends_a_line(self._file)
             file.write(b"\n" * torn + json.dumps(record).encode() + b"\n")
 
     def read(self) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from services.trainer.backends.store_files import write_whole
 from services.trainer.domain import spec as specs
 from services.trainer.domain.spec import TrainingSpec
 
@@ -30,7 +31,7 @@ class Order:
 
     def write(self, folder: Path) -> None:
         """Put it into the job's folder."""
-        (folder / _FILE).write_text(json.dumps(asdict(self)), "utf-8")
+        write_whole(folder / _FILE, json.dumps(asdict(self)))
 
     @classmethod
     def read(cls, folder: Path) -> Order:

@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from services.trainer.backends.process.channel import Channel
+from services.trainer.backends.process.channel import Channel, to_parent
 from services.trainer.backends.process.order import Order
 from services.trainer.domain.labels import Example
 from services.trainer.domain.schedule import Plan
@@ -48,7 +48,7 @@ def main(folder: Path) -> None:
     """Tell the seconds of a step for each slice."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    channel = Channel()
+    channel = to_parent()
     order, asked = Order.read(folder), Asked.read(folder)
     from services.trainer.backends.process.training import prepare_torch
 

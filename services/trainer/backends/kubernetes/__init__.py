@@ -1,0 +1,1 @@
+"""The `kubernetes` executor: a Job of the cluster for each training job."""

@@ -1,0 +1,219 @@
+"""One run of a training job: its Job is made or found, and followed to its end.
+
+The Pod writes its reports into the job's folder, on a volume that it shares with the trainer. So it trains on while the
+trainer is away, and a trainer that comes back reads what it missed. The Job is looked at every few seconds, level by level:
+nothing hangs on an event that somebody did not see.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from http import HTTPStatus
+from pathlib import Path
+
+from chassis.errors import CandorError, Reason
+from chassis.logs import get_logger
+from services.trainer.backends.kubernetes.cluster import Cluster, Object, RefusedError
+from services.trainer.backends.kubernetes.options import Options
+from services.trainer.backends.kubernetes.standing import Kind, Standing, failure, look, terminated
+from services.trainer.backends.kubernetes.tail import Tail
+from services.trainer.backends.process.child import last_words
+from services.trainer.backends.process.reports import reports_of
+from services.trainer.ports import Done, Report, Started, Waiting
+
+_AGAIN = "create the job again: it goes on from its last state"
+_LOG = "log.txt"
+_LOG_LINES = 1000
+_ATTEMPTS = 6
+# A report is on the shared volume before its Pod ends; other machines see it there at the latest after this.
+_LAG_SECONDS = 60.0
+
+
+class Following:
+    """One run.
+
+    Args:
+        cluster: Where.
+        options: How.
+        name: Of the Job.
+        folder: The training job's.
+        stop: Set to let go; the Job goes on.
+    """
+
+    def __init__(self, cluster: Cluster, options: Options, name: str, folder: Path, stop: asyncio.Event) -> None:
+        self._cluster = cluster
+        self._options = options
+        self._name = name
+        self._folder = folder
+        self._stop = stop
+        self._tail = Tail(folder)
+        self._seen = self._told = ""
+        self._over_since = 0.0
+        self._failure: CandorError | None = None
+        self._log = get_logger("trainer")
+
+    async def reports(self, manifest: Callable[[], Awaitable[Object]]) -> AsyncGenerator[Report]:
+        """What an executor's `run` gives.
+
+        Args:
+            manifest: Prepares the folder and gives the Job to be made.
+        """
+        if not self._tail.finished:
+            async for waiting in self._made(manifest):
+                yield waiting
+            if self._stop.is_set():
+                return
+        past, looked = True, 0.0
+        while True:
+            for report in self._read(past=past):
+                yield report
+                if isinstance(report, Done):
+                    return
+            past = False
+            await self._raise_failure()
+            if time.monotonic() - looked >= self._options.poll_seconds:
+                looked = time.monotonic()
+                for waiting in await self._look():
+                    yield waiting
+            if await self._stopped(self._options.tail_seconds):
+                return
+
+    async def _made(self, manifest: Callable[[], Awaitable[Object]]) -> AsyncIterator[Waiting]:
+        """Wait until there is the Job of this run."""
+        began = time.time()
+        while not self._stop.is_set():
+            try:
+                known = await self._cluster.job(self._name)
+                if known is None:
+                    made = await manifest()
+                    self._tail.begin()
+                    await self._cluster.create_job(made)
+                    return
+                if "deletionTimestamp" in known["metadata"]:
+                    standing = Standing(Kind.NO_PLACE, "waits until the earlier Pod has ended", "", began)
+                elif not self._tail.begun:  # of a run whose results were removed
+                    await self._cluster.delete_job(self._name)
+                    continue
+                else:
+                    return
+            except RefusedError as refused:
+                standing = self._excused(refused, began)
+            for waiting in await self._waiting(standing):
+                yield waiting
+            await self._stopped(self._options.poll_seconds)
+
+    def _excused(self, refused: RefusedError, began: float) -> Standing:
+        """A refusal that may pass, as a standing. Raises CandorError for others."""
+        if refused.quota:
+            return Standing(Kind.NO_PLACE, "the namespace's quota has no room for the Job", refused.message, began)
+        if refused.passes:
+            return Standing(Kind.NO_PLACE, "the API server cannot be asked", refused.message, began)
+        mend = "give its account the Role of deploy/k8s/base/trainer" if refused.code == HTTPStatus.FORBIDDEN else ""
+        message = f"the cluster does not take the trainer's Job {self._name}: {refused.message}"
+        raise CandorError(Reason.TRAINING_NOT_STARTED, f"{message}; {mend}" if mend else message)
+
+    async def _look(self) -> list[Waiting]:
+        """See how the Job stands; what it waits for, where that is news. Raises CandorError when it came to nothing."""
+        try:
+            job = await self._cluster.job(self._name)
+            if job is None:
+                raise CandorError(Reason.TRAINING_FAILED, f"somebody deleted the Job {self._name}; {_AGAIN}")
+            pods = await self._cluster.pods(self._name)
+            standing = look(job, pods, [])
+            if standing.kind in (Kind.QUEUED, Kind.NO_PLACE):
+                standing = look(job, pods, await self._cluster.warnings())
+        except RefusedError as refused:
+            self._log.warning("job not looked at", job=self._name, code=refused.code, message=refused.message)
+            return []  # it trains all the same
+        if standing.kind in (Kind.COMPLETE, Kind.FAILED):
+            await self._over(standing, pods)
+        elif standing.kind is not Kind.RUNNING:
+            return await self._waiting(standing)
+        return []
+
+    async def _over(self, standing: Standing, pods: list[Object]) -> None:
+        """The Job has ended: give the last report time to be seen, then say why the training has not. Raises CandorError."""
+        self._over_since = self._over_since or time.monotonic()
+        waited = time.monotonic() - self._over_since
+        if standing.kind is Kind.COMPLETE:
+            if waited >= _LAG_SECONDS:
+                message = (
+                    f"the Job {self._name} is complete, but its reports did not come to {self._folder}; trainer and Pod "
+                    "must have the same volume there"
+                )
+                raise CandorError(Reason.TRAINING_FAILED, message)
+            return
+        if waited < self._options.poll_seconds:
+            return
+        said = await self._keep_log(pods[-1]) if pods else ""
+        reason, why = failure(standing, pods)
+        await self._remove()
+        raise CandorError(reason, f"{why}; {_AGAIN}" + (f". The log ends with: {said}" if said else ""))
+
+    async def _waiting(self, standing: Standing) -> list[Waiting]:
+        """Tell what it waits for, once, if it is seen twice: what passes is no news.
+
+        Raises:
+            CandorError: It waited too long; then the Job is deleted.
+        """
+        patience, setting = self._options.patience(standing.kind)
+        if time.time() - standing.since > patience:
+            await self._remove()
+            message = (
+                f"the training did not start within {patience:g} s ({setting}): {standing.sentence()}; then {_AGAIN}"
+            )
+            raise CandorError(Reason.TRAINING_NOT_STARTED, message)
+        passing, self._seen = standing.told != self._seen, standing.told
+        if passing or standing.told == self._told:
+            return []
+        self._told = standing.told
+        return [Waiting(standing.sentence())]
+
+    def _read(self, *, past: bool) -> list[Report]:
+        """What the workers have reported since the last time, up to a failure."""
+        found: list[Report] = []
+        try:
+            for line in self._tail.read():
+                found += reports_of(line, past=past)
+        except CandorError as failure:
+            self._failure = failure
+        if any(isinstance(report, Started) for report in found):
+            self._seen = self._told = ""
+        return found
+
+    async def _raise_failure(self) -> None:
+        """End with what a worker reported. Raises CandorError."""
+        if self._failure is None:
+            return
+        with suppress(RefusedError):
+            if pods := await self._cluster.pods(self._name):
+                await self._keep_log(pods[-1])
+        await self._remove()
+        raise self._failure
+
+    async def _keep_log(self, pod: Object) -> str:
+        """Put the end of a Pod's log beside the job; its last words."""
+        text = await self._cluster.log(pod["metadata"]["name"], _LOG_LINES) or str(terminated(pod).get("message") or "")
+        log = self._folder / _LOG
+        log.write_text(text, "utf-8")
+        return last_words(log) if text else ""
+
+    async def _remove(self) -> None:
+        """Have the Job deleted, so that it does not train on behind our back."""
+        for _ in range(_ATTEMPTS):
+            try:
+                await self._cluster.delete_job(self._name)
+            except RefusedError as refused:
+                self._log.warning("job not deleted", job=self._name, code=refused.code, message=refused.message)
+                await self._stopped(self._options.poll_seconds)
+            else:
+                return
+
+    async def _stopped(self, seconds: float) -> bool:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._stop.wait()
+        return self._stop.is_set()
