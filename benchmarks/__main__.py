@@ -14,6 +14,7 @@ from benchmarks.common import ROOT, machine
 
 COMMANDS = {
     "start_up": [],
+    "manifests": [],
     "grader_rpc": [],
     "rewriter": ["--mebibytes", "256"],
     "end_to_end": [],

@@ -21,7 +21,7 @@ from tools.manifests.objects import (
 
 _SELECTED_BY = {NAME, PART_OF}
 # Pods that come and go, and are in no overlay: Jobs that ask, and Jobs that train.
-_VISITORS = ("cli", "training", "operator")
+_VISITORS = ("cli", "embedded", "training", "operator")
 
 
 def namespaces(objects: Sequence[Object]) -> Iterator[str]:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -20,6 +21,7 @@ K8S = ROOT / "deploy" / "k8s"
 _OLDEST = (1, 30)
 
 
+@cache
 def kubectl() -> str | None:
     """The one of the environment, else one of the PATH that is new enough; None without."""
     for found in (str(Path(sys.executable).with_name("kubectl")), shutil.which("kubectl")):
