@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Callable
 
 import pytest
 
+from chassis.auth.callers import read_callers
 from tools.manifests.objects import LONG_RUNNING, Object, of_kind, pods
 from tools.manifests.render import ROOT, render
 
@@ -157,3 +159,29 @@ def test_an_image_is_replaced_in_one_place(tmp_path_factory: pytest.TempPathFact
     images = {container["image"] for pod in pods(render(folder)) for container in pod.containers}
     assert "mine/inference:7" in images
     assert not [image for image in images if image.startswith("candor/inference")]
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_only_the_orchestrator_may_call_services_and_only_our_clients_may_call_it(
+    cloud: str, rendered: Rendered
+) -> None:
+    objects = rendered(cloud)
+    callers = read_callers(base64.b64decode(named(objects, "Secret", "candor-callers")["data"]["callers.json"]))
+    assert callers.by_token == {}, "no token is in the repository"
+    scopes = {name: set(caller.scopes) for name, caller in callers.by_certificate.items()}
+    assert scopes == {
+        "orchestrator": {"rewriter", "trainer", "inference", "grader"},
+        "operator": {"orchestrator"},
+        "cli": {"orchestrator"},
+    }
+    names = {name for each in of_kind(objects, "Certificate") for name in each["spec"].get("dnsNames", [])}
+    assert scopes.keys() <= names
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_inference_may_be_scaled_to_zero_because_the_orchestrator_waits_for_it(cloud: str, rendered: Rendered) -> None:
+    objects = rendered(cloud)
+    scaled = named(objects, "ScaledObject", "inference-gpu")["spec"]
+    assert scaled["minReplicaCount"] == 0
+    assert any("candor_inference_demand" in trigger["metadata"]["query"] for trigger in scaled["triggers"])
+    assert int(config(objects, "orchestrator")["CANDOR_ORCHESTRATOR_INFERENCE_WAKE_SECONDS"]) >= 600

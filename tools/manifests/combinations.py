@@ -10,11 +10,22 @@ from tools.manifests.render import K8S
 # One of each, and the one that is taken where a test names none.
 CHOICES = (("plaintext", "tls"), ("postgres-trial", "postgres"))
 # Which others a component builds on, and which it cannot go with.
-NEEDS = {"autoscaling": ("gpu",)}
+NEEDS = {"autoscaling": ("gpu",), "callers": ("tls",)}
 EXCLUDES = {frozenset(pair) for pair in (*CHOICES, ("model-cache", "model-image"), ("gpu", "one-node"))}
 # The order in which overlays list them: `gpu` first, because it adds a workload, `images` last, because it names them all.
 ORDER = (
-    *("gpu", "plaintext", "tls", "postgres-trial", "postgres", "one-node", "small", "model-cache", "model-image"),
+    *(
+        "gpu",
+        "plaintext",
+        "tls",
+        "callers",
+        "postgres-trial",
+        "postgres",
+        "one-node",
+        "small",
+        "model-cache",
+        "model-image",
+    ),
     *("trial-models", "network-policy", "metrics", "autoscaling", "kueue", "images"),
 )
 
