@@ -58,6 +58,7 @@ def evaluation_to_proto(row: EvaluationRow) -> orchestrator_pb2.Evaluation:
         verdict_json=row.verdict_json,
         limit=row.limit,
         created_by=row.created_by,
+        request_id=row.request_id,
     )
 
 

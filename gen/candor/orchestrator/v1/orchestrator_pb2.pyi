@@ -82,6 +82,7 @@ class Evaluation(_message.Message):
     VERDICT_JSON_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
     CREATED_BY_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """`evaluations/{evaluation}`."""
     state: _builtins.str
@@ -101,6 +102,8 @@ class Evaluation(_message.Message):
     """The caller who created it, by the name that the orchestrator's CALLERS_FILE, token or certificate gives; empty where
     callers have no names. OUTPUT_ONLY.
     """
+    request_id: _builtins.str
+    """The request that created it; empty without one. OUTPUT_ONLY."""
     @_builtins.property
     def spec(self) -> _evaluation_pb2.EvaluationSpec: ...
     @_builtins.property
@@ -125,10 +128,11 @@ class Evaluation(_message.Message):
         verdict_json: _builtins.str = ...,
         limit: _builtins.int = ...,
         created_by: _builtins.str = ...,
+        request_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "progress", b"progress", "spec", b"spec", "update_time", b"update_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "created_by", b"created_by", "document_digest", b"document_digest", "failure_reason", b"failure_reason", "limit", b"limit", "name", b"name", "progress", b"progress", "reason", b"reason", "spec", b"spec", "state", b"state", "update_time", b"update_time", "verdict", b"verdict", "verdict_json", b"verdict_json"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time", "created_by", b"created_by", "document_digest", b"document_digest", "failure_reason", b"failure_reason", "limit", b"limit", "name", b"name", "progress", b"progress", "reason", b"reason", "request_id", b"request_id", "spec", b"spec", "state", b"state", "update_time", b"update_time", "verdict", b"verdict", "verdict_json", b"verdict_json"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
