@@ -17,6 +17,7 @@ from google.protobuf import json_format
 
 from candor_cli.referenced import resolve_files
 from candor_cli.yaml_walk import Walker, load_yaml
+from chassis.custom_resource import KIND, OPERATOR_FIELDS
 from chassis.errors import CandorError, FieldViolation, Reason, invalid
 
 _MAX_BYTES = 4 * 2**20
@@ -93,8 +94,10 @@ def _load(text: str, path: Path) -> Any:
         raise CandorError(Reason.BAD_DOCUMENT, f"{path}: the document is empty; it needs arms and baseline")
     if isinstance(tree, MutableMapping) and tree.get("gate") == "none":
         tree["gate"] = {"mode": "none"}
-    if isinstance(tree, Mapping) and tree.get("kind") == "Evaluation" and "spec" in tree:
+    if isinstance(tree, Mapping) and tree.get("kind") == KIND and isinstance(tree.get("spec"), MutableMapping):
         tree = tree["spec"]  # the custom resource's form of the same document
+        for name in OPERATOR_FIELDS:
+            tree.pop(name, None)  # in place: the marks of the lines stay
     return tree
 
 

@@ -128,6 +128,17 @@ def test_short_form_of_no_gate_and_the_custom_resource_form(read: Callable[[str]
     assert set(read(wrapped).spec.arms) == {"v1", "v2"}
 
 
+def test_fields_of_the_operator_stand_in_a_custom_resource_and_nowhere_else(read: Callable[[str], Document]) -> None:
+    body = "".join(f"  {line}\n" for line in GOOD.splitlines())
+    own = '  schedule: "0 2 * * *"\n  suspend: true\n  limit: 10\n'
+    wrapped = f"apiVersion: candor.dev/v1alpha1\nkind: Evaluation\nmetadata: {{name: nightly}}\nspec:\n{own}{body}"
+    document = read(wrapped)
+    assert document.spec == read(GOOD).spec
+    assert document.lines["baseline"] == read(GOOD).lines["baseline"] + 7
+    with pytest.raises(CandorError, match="schedule"):
+        read(GOOD + 'schedule: "0 2 * * *"\n')
+
+
 def test_an_error_of_the_orchestrator_gets_its_line(read: Callable[[str], Document]) -> None:
     from chassis.errors import FieldViolation, invalid
 

@@ -1,0 +1,136 @@
+"""What an answer of the orchestrator makes of the status, and what is worth telling."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from candor.orchestrator.v1 import orchestrator_pb2
+
+from candor_operator.domain.calls import Call, Cancel, Create, Find, Look
+from candor_operator.domain.deciding import refused, told, without_run
+from candor_operator.domain.resource import Resource
+from candor_operator.domain.status import ACCEPTED, RUNNING, VERDICT, PastVerdict, Status
+from chassis.errors import CandorError, Reason
+
+Answer = orchestrator_pb2.Evaluation | None
+# The document itself is at fault. Whatever else is refused may be mended around it: settings, credentials, models.
+_OF_THE_DOCUMENT = frozenset(
+    {
+        Reason.INVALID_REQUEST,
+        Reason.BAD_DOCUMENT,
+        Reason.BAD_DATASET,
+        Reason.BAD_TRAINING_DATA,
+        Reason.BATCH_TOO_LARGE,
+        Reason.DATASET_TOO_LARGE,
+        Reason.CONTEXT_TOO_LONG,
+        Reason.UNDERPOWERED,
+    }
+)
+_BAD_VERDICTS = ("FAIL", "INVALID")
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """An event on the resource: `Normal` or `Warning`, one word, a sentence."""
+
+    kind: str
+    reason: str
+    message: str
+
+
+def answered(resource: Resource, status: Status, call: Call, answer: Answer, now: datetime) -> Status:
+    """The status after a call that succeeded; `answer` is None where a Find found nothing."""
+    if isinstance(call, Find):
+        if answer is None:
+            return without_run(status, now, "Superseded", "nothing had been started")
+        return replace(status, evaluation=answer.name)
+    if isinstance(call, Cancel):
+        return without_run(status, now, "Superseded", f"{call.evaluation} was cancelled: the spec has changed")
+    assert answer is not None
+    if isinstance(call, Create):
+        status = replace(status, evaluation=answer.name)
+        status = status.with_condition(ACCEPTED, "True", "Created", f"the orchestrator runs {answer.name}", now)
+    return _mirrored(resource, status, answer, now)
+
+
+def failed(resource: Resource, status: Status, call: Call, error: CandorError, now: datetime) -> Status:
+    """The status after a call that failed."""
+    gone = error.reason is Reason.EVALUATION_NOT_FOUND
+    if gone and isinstance(call, Cancel):
+        return without_run(status, now, "Superseded", "the spec has changed")
+    if gone and isinstance(call, Look):
+        text = f"the orchestrator does not know {status.evaluation} any more; it is asked again"
+        return replace(status, evaluation="", phase="Starting").with_condition(RUNNING, "False", "Lost", text, now)
+    if isinstance(call, Create):
+        if error.reason in _OF_THE_DOCUMENT:
+            return refused(resource, status, error, now)
+        mended = "False" if not error.retryable else "Unknown"
+        found = replace(status, phase="Retrying")
+        name, value = (ACCEPTED, mended) if not status.evaluation else (RUNNING, "Unknown")
+        found = found.with_condition(name, value, error.reason.name, told(error), now)
+        if not found.verdict:
+            found = found.with_condition(VERDICT, "False", error.reason.name, told(error), now)
+        return found
+    return status.with_condition(RUNNING, "Unknown", error.reason.name, told(error), now)
+
+
+def notices(before: Status, after: Status) -> Iterator[Notice]:
+    """What is told about the step from one status to the next."""
+    if after.evaluation and after.evaluation != before.evaluation and after.digest == before.digest:
+        yield Notice("Normal", "Created", f"{after.evaluation} runs generation {after.run_generation}")
+    if after.phase == "Done" != before.phase:
+        kind = "Warning" if after.verdict in _BAD_VERDICTS else "Normal"
+        yield Notice(kind, "Verdict", f"{after.verdict}: {after.conditions[VERDICT].message}")
+    if before.open and before.evaluation and not after.request_id:
+        yield Notice("Normal", "Cancelled", f"{before.evaluation} was cancelled: the spec has changed")
+    if after.phase == "Cancelled" != before.phase:
+        yield Notice("Warning", "Cancelled", f"{after.evaluation} was cancelled at the orchestrator")
+    for name in (ACCEPTED, RUNNING):
+        condition, earlier = after.conditions.get(name), before.conditions.get(name)
+        if condition is None or condition.reason not in Reason.__members__ or condition.reason == "CANCELLED":
+            continue
+        if earlier is None or (earlier.reason, earlier.status) != (condition.reason, condition.status):
+            yield Notice("Warning", condition.reason, condition.message)
+            return  # a refusal stands in both
+
+
+def _mirrored(resource: Resource, status: Status, evaluation: orchestrator_pb2.Evaluation, now: datetime) -> Status:
+    """The status with how the evaluation does."""
+    progress = evaluation.progress
+    found = replace(
+        status,
+        progress=f"{progress.responses_done}/{progress.responses_total}" if progress.responses_total else "",
+        stage=progress.stage,
+        spend=f"{progress.spend:.2f}" if progress.HasField("spend") else "",
+    )
+    match evaluation.state:
+        case "SUCCEEDED":
+            return _concluded(resource, found, evaluation, now)
+        case "FAILED":
+            reason = Reason.__members__.get(evaluation.failure_reason, Reason.INTERNAL)
+            found = replace(found, phase="Retrying" if reason.entry.retryable else "Failed")
+            return _without_verdict(found, reason.name, evaluation.reason, now)
+        case "CANCELLED":
+            return _without_verdict(replace(found, phase="Cancelled"), "CANCELLED", evaluation.reason, now)
+    found = replace(found, phase="Running")
+    found = found.with_condition(RUNNING, "True", "Running", f"{evaluation.name} is {progress.stage or 'waiting'}", now)
+    if not found.verdict:
+        found = found.with_condition(VERDICT, "False", "Running", "there is none yet", now)
+    return found
+
+
+def _without_verdict(status: Status, reason: str, message: str, now: datetime) -> Status:
+    found = status.with_condition(RUNNING, "False", reason, message, now)
+    return found if found.verdict else found.with_condition(VERDICT, "False", reason, message, now)
+
+
+def _concluded(resource: Resource, status: Status, evaluation: orchestrator_pb2.Evaluation, now: datetime) -> Status:
+    found = replace(status, phase="Done", verdict=evaluation.verdict)
+    found = found.with_condition(RUNNING, "False", "Done", f"{evaluation.name} has its verdict", now)
+    found = found.with_condition(VERDICT, "True", evaluation.verdict, evaluation.reason, now)
+    time = evaluation.update_time.ToDatetime(now.tzinfo)
+    line = PastVerdict(evaluation.name, status.run_generation, evaluation.verdict, time)
+    earlier = [each for each in status.history if each.evaluation != line.evaluation]
+    return replace(found, history=(line, *earlier)[: resource.history_limit])

@@ -1,0 +1,42 @@
+"""The calls that a reconcile may ask for, one at a time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Create:
+    """Start the evaluation, or go on with the one that this id has started.
+
+    Attributes:
+        reuse: Take replies of an earlier evaluation that differs in the gate alone.
+    """
+
+    request_id: str
+    reuse: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Ask how the evaluation does."""
+
+    evaluation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cancel:
+    """Stop the evaluation, unless another request started it."""
+
+    evaluation: str
+    request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Find:
+    """Look for an evaluation that was asked for and whose name was never learnt."""
+
+    request_id: str
+
+
+Call = Create | Look | Cancel | Find

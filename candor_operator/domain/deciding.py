@@ -1,0 +1,145 @@
+"""What to do next for a resource: first what can be written without asking anybody, then at most one call."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from candor_operator.domain.calls import Call, Cancel, Create, Find, Look
+from candor_operator.domain.resource import Resource
+from candor_operator.domain.status import ACCEPTED, RUNNING, VERDICT, Status
+from candor_operator.domain.times import Schedule
+from chassis.errors import CandorError
+
+
+def settled(resource: Resource, status: Status, now: datetime) -> Status:
+    """The status with everything in it that follows from the resource and the time. Settled twice, it is the same.
+
+    A new request id stands in it before the call that it is for: whatever happens, the evaluation can be found again.
+    """
+    other = bool(status.digest) and status.digest != resource.digest
+    if other and status.open:
+        return status  # the evaluation of the earlier document has to stop first
+    found = replace(status.observing(resource.generation), arms=resource.arms)
+    if other or (status.phase == "Refused" and status.observed_generation != resource.generation):
+        found = without_run(found, now, "Superseded", "the spec has changed")
+    try:
+        found = replace(found, next_slot=_next_slot(resource, status, now))
+        if found.request_id or found.phase == "Refused":
+            return _next_slot_run(resource, found, now)
+        resource.evaluation_spec()
+    except CandorError as error:
+        return found if found.open else refused(resource, found, error, now)
+    return _first_run(resource, found, now)
+
+
+def next_call(resource: Resource, status: Status) -> Call | None:
+    """The call to make for a settled status; None when there is nothing to ask."""
+    if not status.open:
+        return None
+    if status.digest != resource.digest:
+        return stopping_call(status)
+    if not status.evaluation or status.phase == "Retrying":
+        return Create(status.request_id, reuse=bool(status.history) and status.slot is None)
+    return Look(status.evaluation)
+
+
+def stopping_call(status: Status) -> Call | None:
+    """The call that stops what may run; None when nothing does."""
+    if not status.open:
+        return None
+    return Cancel(status.evaluation, status.request_id) if status.evaluation else Find(status.request_id)
+
+
+def without_run(status: Status, now: datetime, reason: str, message: str) -> Status:
+    """The status with no evaluation at hand and no verdict on the document; the history stays."""
+    found = replace(
+        status,
+        phase="Pending",
+        verdict="",
+        progress="",
+        stage="",
+        spend="",
+        evaluation="",
+        request_id="",
+        digest="",
+        run_generation=0,
+        slot=None,
+    )
+    for name in (ACCEPTED, RUNNING, VERDICT):
+        found = found.with_condition(name, "Unknown" if name == ACCEPTED else "False", reason, message, now)
+    return found
+
+
+def refused(resource: Resource, status: Status, error: CandorError, now: datetime) -> Status:
+    """The status of a document that cannot run as it is. Nothing is tried again before it changes."""
+    found = replace(status, phase="Refused", digest=resource.digest)
+    message = told(error)
+    for name in (ACCEPTED, RUNNING, VERDICT):
+        found = found.with_condition(name, "False", error.reason.name, message, now)
+    return found
+
+
+def told(error: CandorError) -> str:
+    """An error in one line, every bad field with it."""
+    return "; ".join([error.message, *(str(violation) for violation in error.violations)])
+
+
+def _next_slot(resource: Resource, status: Status, now: datetime) -> datetime | None:
+    if not resource.schedule:
+        return None
+    if status.observed_generation == resource.generation and status.next_slot is not None:
+        return status.next_slot
+    # One that was never seen may have missed its first time already; a changed schedule begins now.
+    start = now if status.observed_generation else resource.created
+    return Schedule(resource.schedule, resource.time_zone).after(start)
+
+
+def _first_run(resource: Resource, status: Status, now: datetime) -> Status:
+    if resource.suspend:
+        return _waiting(status, "Suspended", "suspend is set: nothing is started", now)
+    if resource.schedule:
+        return _next_slot_run(
+            resource, _waiting(status, "Scheduled", "the first time of the schedule is to come", now), now
+        )
+    return _started(resource, status, f"{resource.uid}-{resource.generation}", now)
+
+
+def _waiting(status: Status, phase: str, message: str, now: datetime) -> Status:
+    found = replace(status, phase=phase)
+    for name in (ACCEPTED, RUNNING, VERDICT):
+        found = found.with_condition(name, "Unknown" if name == ACCEPTED else "False", phase, message, now)
+    return found
+
+
+def _next_slot_run(resource: Resource, status: Status, now: datetime) -> Status:
+    """A new run where a time of the schedule has come and the last run is over. Of several missed times, one run is made up for."""
+    if status.next_slot is None or now < status.next_slot or resource.suspend:
+        return status
+    if status.open or status.phase == "Refused":
+        return status
+    schedule = Schedule(resource.schedule, resource.time_zone)
+    slot = max(schedule.last(now), status.next_slot)
+    request_id = f"{resource.uid}-{resource.generation}-{int(slot.timestamp())}"
+    return replace(_started(resource, status, request_id, now), slot=slot, next_slot=schedule.after(now))
+
+
+def _started(resource: Resource, status: Status, request_id: str, now: datetime) -> Status:
+    found = replace(
+        status,
+        phase="Starting",
+        progress="",
+        stage="",
+        spend="",
+        evaluation="",
+        request_id=request_id,
+        digest=resource.digest,
+        run_generation=resource.generation,
+        slot=None,
+    )
+    text = "the orchestrator is being asked"
+    found = found.with_condition(ACCEPTED, "Unknown", "Starting", text, now)
+    found = found.with_condition(RUNNING, "False", "Starting", text, now)
+    if not found.verdict:
+        found = found.with_condition(VERDICT, "False", "Starting", text, now)
+    return found
