@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from pydantic import ValidationError
-from pydantic_settings import SettingsError
+from pydantic_settings import BaseSettings, SettingsError
 
 from chassis.collection import collect_rarely
 from chassis.errors import CandorError, ExitCode
@@ -18,22 +18,28 @@ from chassis.logs import configure
 from chassis.serving import Service, serve_until_signal
 from chassis.settings import ServerSettings
 
+Read = TypeVar("Read", bound=BaseSettings)
 Settings = TypeVar("Settings", bound=ServerSettings)
+
+
+def read_settings(settings_type: type[Read]) -> Read | None:
+    """The settings in the environment; None when they are bad, each of them named by its variable on standard error."""
+    prefix = str(settings_type.model_config.get("env_prefix", ""))
+    try:
+        return settings_type()
+    except ValidationError as error:
+        for problem in error.errors(include_url=False, include_input=False):
+            name = prefix + "__".join(str(part) for part in problem["loc"]).upper()
+            sys.stderr.write(f"{name.rstrip('_')}: {problem['msg']}\n")
+    except SettingsError as error:
+        sys.stderr.write(f'{_unread(error, prefix)}: must be JSON, for example ["host:8000"] or {{"name": "value"}}\n')
+    return None
 
 
 def run_service(settings_type: type[Settings], build: Callable[[Settings], Service]) -> int:
     """Serve until SIGTERM or SIGINT; returns the exit code (78 for bad settings, each named by its variable)."""
-    try:
-        settings = settings_type()
-    except ValidationError as error:
-        prefix = str(settings_type.model_config.get("env_prefix", ""))
-        for problem in error.errors(include_url=False, include_input=False):
-            name = prefix + "__".join(str(part) for part in problem["loc"]).upper()
-            sys.stderr.write(f"{name.rstrip('_')}: {problem['msg']}\n")
-        return ExitCode.BAD_DOCUMENT
-    except SettingsError as error:
-        prefix = str(settings_type.model_config.get("env_prefix", ""))
-        sys.stderr.write(f'{_unread(error, prefix)}: must be JSON, for example ["host:8000"] or {{"name": "value"}}\n')
+    settings = read_settings(settings_type)
+    if settings is None:
         return ExitCode.BAD_DOCUMENT
     configure(settings.log_format, settings.log_level)
     collect_rarely()

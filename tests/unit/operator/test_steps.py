@@ -1,0 +1,270 @@
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from candor_operator.domain.calls import Cancel, Create, Find, Look
+from candor_operator.domain.status import size
+from candor_operator.reconciler import Unstopped
+from chassis.errors import CandorError, FieldViolation, Reason
+
+from .conftest import Crashed
+
+AWAY = CandorError(Reason.SERVICE_UNAVAILABLE, "orchestrator: nobody listens")
+
+
+async def test_the_request_id_is_written_before_the_call_that_it_is_for(world: Any) -> None:
+    await world.step()
+    assert world.status.request_id == "uid1-1"
+    assert world.orchestrator.calls == []
+    await world.step()
+    assert world.orchestrator.calls == [Create("uid1-1")]
+    assert world.status.evaluation == "evaluations/e1"
+    assert world.condition("Accepted") == ("True", "Created")
+    assert [each.reason for each in world.told] == ["Created"]
+
+
+async def test_a_verdict_ends_the_calls(world: Any) -> None:
+    await world.step(2)
+    world.orchestrator.conclude("FAIL", "v2 is worse")
+    await world.step(5)
+    assert world.orchestrator.calls == [Create("uid1-1"), Look("evaluations/e1")]
+    assert world.condition("Verdict") == ("True", "FAIL")
+    assert world.status.conditions["Verdict"].message == "v2 is worse"
+    assert (world.told[-1].kind, world.told[-1].message) == ("Warning", "FAIL: v2 is worse")
+    assert [(each.verdict, each.generation) for each in world.status.history] == [("FAIL", 1)]
+
+
+async def test_a_bad_document_is_refused_by_name_and_not_tried_again_before_it_changes(world: Any) -> None:
+    violation = FieldViolation("arms.v2.endpoint.base_url", "is no URL")
+    world.orchestrator.trouble = CandorError(Reason.BAD_DOCUMENT, "1 field to mend", violations=(violation,))
+    await world.step(10)
+    assert world.orchestrator.calls == [Create("uid1-1")]
+    assert world.condition("Accepted") == ("False", "BAD_DOCUMENT")
+    assert "arms.v2.endpoint.base_url: is no URL" in world.status.conditions["Accepted"].message
+    assert [(each.kind, each.reason) for each in world.told] == [("Warning", "BAD_DOCUMENT")]
+    world.orchestrator.trouble = None
+    world.change(name="mended")
+    await world.step(2)
+    assert world.started == ["uid1-2"]
+    assert world.condition("Accepted") == ("True", "Created")
+
+
+async def test_an_unknown_field_is_refused_without_asking_anybody(world: Any) -> None:
+    world.create(gaet={"alpha": 0.1})
+    await world.step(3)
+    assert world.orchestrator.calls == []
+    assert world.condition("Accepted") == ("False", "BAD_DOCUMENT")
+    assert "gaet" in world.status.conditions["Accepted"].message
+
+
+async def test_an_orchestrator_that_is_away_is_asked_again_less_and_less_often(world: Any) -> None:
+    world.orchestrator.trouble = AWAY
+    await world.step(120)  # ten minutes
+    assert 5 < len(world.orchestrator.calls) < 12
+    assert world.condition("Accepted") == ("Unknown", "SERVICE_UNAVAILABLE")
+    assert [each.reason for each in world.told] == ["SERVICE_UNAVAILABLE"]
+    world.orchestrator.trouble = None
+    await world.step(61)
+    assert world.started == ["uid1-1"]
+    assert world.condition("Accepted") == ("True", "Created")
+
+
+async def test_while_the_orchestrator_is_away_nobody_knows_whether_it_runs(world: Any) -> None:
+    await world.step(2)
+    world.orchestrator.trouble = AWAY
+    await world.step(2)
+    assert world.condition("Running") == ("Unknown", "SERVICE_UNAVAILABLE")
+    world.orchestrator.trouble = None
+    await world.step(5)
+    assert world.condition("Running") == ("True", "Running")
+
+
+async def test_a_changed_document_is_a_new_run_and_its_old_verdict_stays_listed(world: Any) -> None:
+    await world.step(2)
+    world.orchestrator.conclude()
+    await world.step()
+    world.change(repeats=2)
+    await world.step()
+    assert world.condition("Verdict")[0] == "False"
+    assert world.status.verdict == ""
+    await world.step()
+    assert world.orchestrator.calls[-1] == Create("uid1-2", reuse=True)
+    world.orchestrator.conclude("FAIL")
+    await world.step()
+    assert [(each.verdict, each.generation) for each in world.status.history] == [("FAIL", 2), ("PASS", 1)]
+
+
+async def test_a_changed_document_stops_what_runs(world: Any) -> None:
+    await world.step(2)
+    world.change(repeats=2)
+    await world.step(4)
+    assert [each.state for each in world.orchestrator.evaluations.values()] == ["CANCELLED", "PENDING"]
+    assert world.started == ["uid1-1", "uid1-2"]
+    assert "evaluations/e1 was cancelled" in world.told[1].message
+
+
+async def test_settings_of_the_operator_do_not_start_the_document_again(world: Any) -> None:
+    await world.step(2)
+    world.orchestrator.conclude()
+    await world.step()
+    world.change(history_limit=3)
+    await world.step(5)
+    assert world.started == ["uid1-1"]
+    assert world.status.observed_generation == 2
+    assert world.status.conditions["Verdict"].generation == 2
+
+
+async def test_a_failure_of_the_surroundings_goes_on_by_itself(world: Any) -> None:
+    await world.step(2)
+    world.orchestrator.fail(Reason.ENDPOINT_UNAVAILABLE)
+    await world.step()
+    assert world.status.phase == "Retrying"
+    await world.step(3)
+    assert world.started == ["uid1-1"]
+    assert world.status.phase == "Running"
+
+
+async def test_a_failure_for_good_stays(world: Any) -> None:
+    await world.step(2)
+    world.orchestrator.fail(Reason.ENDPOINT_UNAUTHENTICATED)
+    await world.step(20)
+    assert world.orchestrator.calls == [Create("uid1-1"), Look("evaluations/e1")]
+    assert world.status.phase == "Failed"
+    assert world.condition("Verdict") == ("False", "ENDPOINT_UNAUTHENTICATED")
+
+
+async def test_an_evaluation_that_somebody_removed_is_asked_for_again(world: Any) -> None:
+    await world.step(2)
+    world.orchestrator.evaluations.clear()
+    await world.step(4)
+    assert world.started == ["uid1-1"]
+
+
+async def test_suspended_nothing_is_started(world: Any) -> None:
+    world.create(suspend=True)
+    await world.step(5)
+    assert world.orchestrator.calls == []
+    assert world.status.phase == "Suspended"
+    world.change(suspend=False)
+    await world.step(2)
+    assert world.started == ["uid2-2"]
+
+
+async def test_each_time_of_the_schedule_is_a_run_and_missed_ones_are_made_up_for_once(world: Any) -> None:
+    world.create(schedule="0 2 * * *", time_zone="Europe/Berlin")
+    await world.step(3)
+    assert world.status.phase == "Scheduled"
+    assert world.started == []
+    world.now += timedelta(days=3)
+    await world.step(2)
+    slot = world.status.slot
+    assert slot.isoformat() == "2026-12-01T01:00:00+00:00"
+    assert world.started == [f"uid2-1-{int(slot.timestamp())}"]
+    world.orchestrator.conclude()
+    await world.step(10)
+    assert len(world.started) == 1
+    world.now += timedelta(days=1)
+    await world.step(2)
+    assert len(world.started) == 2
+    assert world.condition("Verdict") == ("True", "PASS"), "the last verdict stands until the next"
+    assert world.orchestrator.calls[-1].reuse is False
+
+
+async def test_a_run_that_takes_longer_than_a_day_is_not_doubled(world: Any) -> None:
+    world.create(schedule="@daily")
+    world.now += timedelta(days=1)
+    await world.step(2)
+    world.now += timedelta(days=2)
+    await world.step(3)
+    assert len(world.started) == 1
+    world.orchestrator.conclude()
+    await world.step(3)
+    assert len(world.started) == 2
+
+
+async def test_a_schedule_that_is_added_later_begins_then(world: Any) -> None:
+    await world.step(2)
+    world.orchestrator.conclude()
+    await world.step()
+    world.now += timedelta(days=7)
+    world.change(schedule="@daily")
+    await world.step(5)
+    assert world.started == ["uid1-1"]
+    world.now += timedelta(days=1)
+    await world.step(2)
+    assert len(world.started) == 2
+
+
+@pytest.mark.parametrize("line", ["0 2 * *", "0 0 30 2 *", "often"])
+async def test_a_bad_schedule_is_refused_and_mended(world: Any, line: str) -> None:
+    world.create(schedule=line)
+    await world.step(3)
+    assert world.condition("Accepted") == ("False", "BAD_DOCUMENT")
+    assert "schedule" in world.status.conditions["Accepted"].message
+    world.change(schedule="@daily")
+    await world.step(2)
+    assert world.status.phase == "Scheduled"
+
+
+async def test_a_deleted_resource_stops_its_evaluation(world: Any) -> None:
+    await world.step(2)
+    assert await world.reconciler.stop(world.body) == "evaluations/e1"
+    assert world.orchestrator.last().state == "CANCELLED"
+    await world.step()
+    assert isinstance(world.orchestrator.calls[-1], Cancel)
+
+
+async def test_an_evaluation_whose_name_a_crash_has_swallowed_is_found_and_stopped(world: Any) -> None:
+    await world.step()
+    world.orchestrator.crash = True
+    with pytest.raises(Crashed):
+        await world.step()
+    world.restart()
+    assert await world.reconciler.stop(world.body) == "evaluations/e1"
+    assert world.orchestrator.calls[-2:] == [Find("uid1-1"), Cancel("evaluations/e1", "uid1-1")]
+    assert world.orchestrator.last().state == "CANCELLED"
+
+
+async def test_an_evaluation_that_another_request_started_is_left_alone(world: Any) -> None:
+    await world.step(2)
+    world.orchestrator.last().request_id = "somebody else"
+    await world.reconciler.stop(world.body)
+    assert world.orchestrator.last().state == "PENDING"
+
+
+async def test_a_finished_one_is_deleted_without_a_call(world: Any) -> None:
+    await world.step(2)
+    world.orchestrator.conclude()
+    await world.step()
+    calls = len(world.orchestrator.calls)
+    assert await world.reconciler.stop(world.body) == ""
+    assert len(world.orchestrator.calls) == calls
+
+
+async def test_a_deletion_that_finds_nobody_is_tried_again(world: Any) -> None:
+    await world.step(2)
+    world.orchestrator.trouble = AWAY
+    with pytest.raises(Unstopped, match="nobody listens"):
+        await world.reconciler.stop(world.body)
+
+
+async def test_what_the_watch_has_not_brought_yet_is_known_all_the_same(world: Any) -> None:
+    before = world.body
+    await world.step()
+    world.body, written = before, world.body
+    await world.reconciler.step(world.body)
+    assert world.orchestrator.calls == [Create("uid1-1")]
+    assert written["status"]["requestId"] == "uid1-1"
+
+
+async def test_a_long_reason_and_a_long_history_fit_into_the_status(world: Any) -> None:
+    world.create(history_limit=20)
+    for generation in range(1, 12):
+        world.change(repeats=generation, history_limit=20)
+        await world.step(3)
+        world.orchestrator.conclude("INVALID", "Gründe \x1b[31m" * 500)
+        await world.step(3)
+        assert size(world.body["status"]) <= 2000
+    assert len(world.status.history) >= 5
+    assert "\x1b" not in world.status.conditions["Verdict"].message
