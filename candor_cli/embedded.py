@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from candor_cli.traces import tracing
 from chassis.clients import Target
 from chassis.collection import collect_rarely
 from chassis.egress import Egress
@@ -93,6 +94,7 @@ async def suite(
                 "token_sha256": hashlib.sha256(found.token.encode()).hexdigest(),
                 "drain_seconds": 2,
                 "metrics_port": first_metrics_port + offset if first_metrics_port else first_metrics_port,
+                "tracing": tracing(),
             }
             shared = _Shared(common, state, found, private / "token", durable, ledger_url)
             service, settings = _BUILDERS[name](shared)

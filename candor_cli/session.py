@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from candor_cli.client import Orchestrator
 from candor_cli.options import Remote
 from candor_cli.stopping import Terminated
+from candor_cli.traces import traced
 from chassis.clients import Target, connect
 from chassis.errors import CandorError, Reason
 from chassis.settings import ClientSettings
@@ -57,6 +58,12 @@ async def orchestrator(remote: Remote, state: Path, *, makes_arms: bool = False)
         state: Folder of the embedded services' ledger and artifacts.
         makes_arms: Whether the rewriter and the trainer are needed as well.
     """
+    async with traced(), _connected(remote, state, makes_arms=makes_arms) as client:
+        yield client
+
+
+@asynccontextmanager
+async def _connected(remote: Remote, state: Path, *, makes_arms: bool) -> AsyncIterator[Orchestrator]:
     if remote.target:
         channel = connect(target_of(remote))
         try:

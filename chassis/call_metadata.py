@@ -1,4 +1,4 @@
-"""What a client adds to each call: the caller's token and the request id under way."""
+"""What a client adds to each call: the caller's token, the request id and the trace under way."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 import grpc
 
 from chassis.logs import request_id
+from chassis.tracing import HEADER, traceparent
 
 REQUEST_ID_HEADER = "x-request-id"
 
@@ -22,6 +23,8 @@ class _CallMetadata:
             metadata.add("authorization", f"Bearer {token}")
         if current := request_id.get():
             metadata.add(REQUEST_ID_HEADER, current)
+        if trace := traceparent.get():
+            metadata.add(HEADER, trace)
         return grpc.aio.ClientCallDetails(
             details.method, details.timeout, metadata, details.credentials, details.wait_for_ready
         )

@@ -6,20 +6,21 @@ import asyncio
 import inspect
 import time
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import grpc
 
 from chassis.audit import Audit
-from chassis.auth.gatekeeper import Gatekeeper
+from chassis.auth.gatekeeper import HEALTH, Gatekeeper
 from chassis.call_metadata import REQUEST_ID_HEADER
 from chassis.errors import CandorError, Reason
 from chassis.logs import caller, get_logger, request_id
 from chassis.metrics import Metrics
 from chassis.rpc_errors import abort
+from chassis.tracing import HEADER, Tracer
 
 _MAX_REQUEST_ID = 128
 
@@ -43,8 +44,9 @@ class _Call:
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """One interceptor for all servers. Without a gatekeeper, callers need to show nothing."""
 
-    def __init__(self, metrics: Metrics, gatekeeper: Gatekeeper | None = None) -> None:
+    def __init__(self, metrics: Metrics, gatekeeper: Gatekeeper | None = None, tracer: Tracer | None = None) -> None:
         self._metrics = metrics
+        self._tracer = tracer or Tracer()
         self._gatekeeper = gatekeeper or Gatekeeper()
         self._audit = Audit(metrics.service)
         self._log = get_logger(metrics.service)
@@ -103,8 +105,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         name = call.method.rsplit("/", 1)[-1]
         self._metrics.in_flight.labels(name).inc()
         try:
-            async with self._admitted(call, context) as parts:
-                yield parts
+            with self._span(call):
+                async with self._admitted(call, context) as parts:
+                    yield parts
         except grpc.aio.AbortError:
             code = call.outcome = "ABORTED_BY_HANDLER"
             raise
@@ -131,6 +134,26 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             self._metrics.latency.labels(name).observe(time.perf_counter() - start)
             request_id.reset(tokens[0])
             caller.reset(tokens[1])
+
+    @contextmanager
+    def _span(self, call: _Call) -> Iterator[None]:
+        if call.method.startswith(HEALTH):
+            yield
+            return
+        parent = next(iter(call.values(HEADER)), "")
+        with self._tracer.span(call.method.lstrip("/"), parent=parent, serves=True) as span:
+            try:
+                yield
+            except CandorError as error:
+                span.failed = error.reason.name
+                raise
+            except grpc.aio.AbortError:
+                raise
+            except Exception:
+                span.failed = Reason.INTERNAL.name
+                raise
+            finally:
+                span.note(request_id=request_id.get(), caller=caller.get())
 
     @asynccontextmanager
     async def _admitted(self, call: _Call, context: Any) -> AsyncIterator[Callable[[Any], AsyncIterator[Any]]]:

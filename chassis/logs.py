@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 
 import structlog
@@ -11,6 +13,16 @@ import structlog
 request_id: ContextVar[str] = ContextVar("request_id", default="")
 caller: ContextVar[str] = ContextVar("caller", default="")
 """Who makes the call that is being answered; empty where callers have no names."""
+
+
+@contextmanager
+def about(request: str) -> Iterator[None]:
+    """Logs and calls of the block carry this request id."""
+    token = request_id.set(request)
+    try:
+        yield
+    finally:
+        request_id.reset(token)
 
 
 def configure(fmt: str, level: str) -> None:

@@ -25,6 +25,7 @@ from chassis.logs import get_logger
 from chassis.metrics import Metrics
 from chassis.settings import ServerSettings
 from chassis.tls import server_credentials
+from chassis.tracing import Tracer
 
 
 async def always_ready() -> bool:
@@ -45,6 +46,7 @@ class Service:
         register: Adds the servicers to the server.
         metrics: The registry that calls are counted in.
         ready: Whether the service can do its work now.
+        tracer: Makes a span of each call; None: as the settings say.
         close: Frees what the composition root built; called after the last call ended.
     """
 
@@ -52,6 +54,7 @@ class Service:
     register: Callable[[grpc.aio.Server], None]
     metrics: Metrics
     ready: Callable[[], Awaitable[bool]] = always_ready
+    tracer: Tracer | None = None
     close: Callable[[], Awaitable[None]] = nothing_to_close
 
 
@@ -81,17 +84,21 @@ async def serve(
     Raises:
         CandorError: The address cannot be bound, or a TLS file cannot be read.
     """
+    tracer = service.tracer or Tracer.from_settings(service.metrics.service, settings.tracing)
     try:
-        await _serve(service, settings, started, stop)
+        await _serve(service, settings, tracer, started, stop)
     finally:
         await service.close()
+        await tracer.close()
 
 
-async def _serve(service: Service, settings: ServerSettings, started: asyncio.Future[int], stop: asyncio.Event) -> None:
+async def _serve(
+    service: Service, settings: ServerSettings, tracer: Tracer, started: asyncio.Future[int], stop: asyncio.Event
+) -> None:
     log = get_logger(service.metrics.service)
     gatekeeper = Gatekeeper.from_settings(settings)
     server = grpc.aio.server(
-        interceptors=[CallInterceptor(service.metrics, gatekeeper)], options=server_options(settings)
+        interceptors=[CallInterceptor(service.metrics, gatekeeper, tracer)], options=server_options(settings)
     )
     service.register(server)
     health = Health(service.names, service.ready, settings.ready_interval_seconds, service.metrics.ready)

@@ -11,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from chassis.addresses import is_loopback
 from chassis.auth.callers import Limits
 from chassis.auth.oidc import OidcSettings
+from chassis.tracing import TracingSettings
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -52,6 +53,7 @@ class ServerSettings(BaseSettings):
     drain_seconds: float = Field(default=30.0, ge=0, description="longest wait for calls under way when stopping")
     ready_interval_seconds: float = Field(default=5.0, gt=0, description="how often health asks whether we are ready")
     max_message_bytes: int = Field(default=16 * 2**20, gt=0, description="largest message accepted")
+    tracing: TracingSettings = Field(default_factory=TracingSettings)
     log_format: str = Field(default="console", pattern="^(console|json)$", description="console or json")
     log_level: str = Field(
         default="INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="least level that is logged"

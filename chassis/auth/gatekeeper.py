@@ -15,7 +15,7 @@ from chassis.errors import CandorError, Reason
 from chassis.logs import caller as caller_name
 from chassis.settings import ServerSettings
 
-_OPEN_PREFIX = "/grpc.health.v1.Health/"  # probes carry no token
+HEALTH = "/grpc.health.v1.Health/"  # probes carry no token
 _ALL = frozenset({scopes.EVERYTHING})
 
 Peer = Mapping[str, Sequence[bytes]]
@@ -76,7 +76,7 @@ class Gatekeeper:
             CandorError: CALLER_UNAUTHENTICATED, CALLER_FORBIDDEN, CALLER_LIMITED, BATCH_TOO_LARGE, or
                 SERVICE_UNAVAILABLE while an issuer's keys cannot be read.
         """
-        if method.startswith(_OPEN_PREFIX):
+        if method.startswith(HEALTH):
             yield Caller(name="", scopes=_ALL)
             return
         caller = await self._known(authorization, peer)

@@ -14,10 +14,12 @@ from candor.orchestrator.v1 import orchestrator_pb2, orchestrator_pb2_grpc
 
 from chassis.clients import Target, connect
 from chassis.errors import Reason
+from chassis.logs import about
 from chassis.metrics import Metrics
 from chassis.serving import Service
 from chassis.settings import ClientSettings
 from chassis.storage import storage_error
+from chassis.tracing import Tracer
 from services.orchestrator.backends.artifacts_files import FileArtifacts
 from services.orchestrator.backends.claims import Claims
 from services.orchestrator.backends.codec import ProtoCodec
@@ -98,7 +100,8 @@ def build(settings: OrchestratorSettings) -> Service:
         codec=ProtoCodec(),
         limits=Limits(window=settings.window, batch=settings.batch, grade_batch=settings.grade_batch),
     )
-    runs = _runs(settings, world, database)
+    tracer = Tracer.from_settings("orchestrator", settings.tracing)
+    runs = _runs(settings, world, database, tracer)
     metrics.registry.register(EvaluationMetrics(LedgerReading(ledger, settings.metric_families).view))
 
     def register(server: grpc.aio.Server) -> None:
@@ -117,14 +120,18 @@ def build(settings: OrchestratorSettings) -> Service:
             await opened.close()
         database.close()
 
-    return Service(names=[NAME], register=register, metrics=metrics, ready=ready, close=close)
+    return Service(names=[NAME], register=register, metrics=metrics, ready=ready, tracer=tracer, close=close)
 
 
-def _runs(settings: OrchestratorSettings, world: World, database: Database) -> DbosRuns:
+def _runs(settings: OrchestratorSettings, world: World, database: Database, tracer: Tracer) -> DbosRuns:
     executor = settings.executor_id or os.environ.get("DBOS__VMID") or socket.gethostname()
 
     async def run(evaluation_id: str, attempt: int) -> None:
-        await execute(world, evaluation_id, attempt)
+        row = await blocking(world.ledger.evaluation, evaluation_id)
+        # Wherever it runs: calls are logged under the evaluation, and belong to the trace of the call that started it.
+        with about(evaluation_id), tracer.span("evaluation", parent=row.trace) as span:
+            span.note(evaluation=evaluation_id, attempt=str(attempt))
+            await execute(world, evaluation_id, attempt)
 
     async def cancelled(evaluation_ids: list[str]) -> list[str]:
         rows = [await blocking(world.ledger.evaluation, each) for each in evaluation_ids]

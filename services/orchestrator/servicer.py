@@ -10,6 +10,7 @@ from candor.orchestrator.v1 import orchestrator_pb2 as pb
 from candor.orchestrator.v1 import orchestrator_pb2_grpc
 
 from chassis.logs import caller
+from chassis.tracing import traceparent
 from services.orchestrator.convert.calibration import calibrated_to_proto, calibration_from_proto
 from services.orchestrator.convert.documents import spec_from_proto
 from services.orchestrator.convert.results import (
@@ -53,6 +54,7 @@ class OrchestratorServicer(orchestrator_pb2_grpc.OrchestratorServiceServicer):
             allow_underpowered=request.allow_underpowered,
             limit=request.limit,
             caller=caller.get(),
+            trace=traceparent.get(),
         )
         return evaluation_to_proto(await create(self._world, self._runs, order))
 

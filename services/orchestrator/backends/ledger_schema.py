@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-# Version 2 added the rewrites, version 3 who created an evaluation. Additions are made to older ledgers as they are opened.
+# Version 2 added the rewrites, version 3 who created an evaluation and in which trace. Additions are made to older ledgers as they are opened.
 SCHEMA_VERSION = 3
 metadata = sa.MetaData()
 
@@ -36,6 +36,7 @@ evaluations = sa.Table(
     sa.Column("created", sa.Float, nullable=False, index=True),
     sa.Column("updated", sa.Float, nullable=False),
     sa.Column("created_by", sa.String(200), nullable=False, server_default=""),
+    sa.Column("trace", sa.String(64), nullable=False, server_default=""),
 )
 # Each request that asked for an evaluation, the one that found it under way included. Programs that do not know this table
 # lose nothing but that.

@@ -225,6 +225,7 @@ class EvaluationRow:
         created: Unix time.
         updated: Unix time.
         created_by: The caller's name; empty where callers have none.
+        trace: The span that started its latest attempt (W3C traceparent); empty without traces.
     """
 
     id: str
@@ -246,6 +247,7 @@ class EvaluationRow:
     created: float = 0.0
     updated: float = 0.0
     created_by: str = ""
+    trace: str = ""
 
     @property
     def finished(self) -> bool:

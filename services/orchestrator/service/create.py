@@ -26,6 +26,7 @@ class Order:
         resume: `auto` or `new`.
         resume_id: Go on with this evaluation; empty: see `resume`.
         caller: Who asks; empty where callers have no names.
+        trace: The span of the call; empty without traces.
     """
 
     spec: Spec
@@ -36,6 +37,7 @@ class Order:
     allow_underpowered: bool = False
     limit: int = 0
     caller: str = ""
+    trace: str = ""
 
 
 async def create(world: World, runs: Runs, order: Order) -> EvaluationRow:
@@ -94,6 +96,7 @@ def _row(world: World, order: Order) -> EvaluationRow:
         request_id=order.request_id,
         created=world.clock(),
         created_by=order.caller,
+        trace=order.trace,
     )
 
 
@@ -147,7 +150,7 @@ async def _resume(world: World, runs: Runs, row: EvaluationRow, fresh: Evaluatio
         if not row.attempt:
             changes |= await _placed_anew(world, row, fresh)
         await blocking(world.ledger.update_evaluation, row.id, **changes)
-    return await _start(world, runs, row, "goes on")
+    return await _start(world, runs, replace(row, trace=fresh.trace), "goes on")
 
 
 async def _placed_anew(world: World, row: EvaluationRow, fresh: EvaluationRow) -> dict[str, Any]:
@@ -159,7 +162,7 @@ async def _placed_anew(world: World, row: EvaluationRow, fresh: EvaluationRow) -
 
 async def _start(world: World, runs: Runs, row: EvaluationRow, message: str) -> EvaluationRow:
     attempt = row.attempt + 1
-    blank: dict[str, Any] = {"verdict": "", "reason": "", "failure_reason": "", "verdict_json": ""}
+    blank: dict[str, Any] = {"verdict": "", "reason": "", "failure_reason": "", "verdict_json": "", "trace": row.trace}
     # Nothing trains yet, whatever did when it broke off.
     progress = {name: value for name, value in row.progress.items() if name != "training"}
     started = await blocking(

@@ -65,7 +65,8 @@ def test_a_ledger_of_before_opens_and_keeps_what_it_has(database_url: str) -> No
     SqlLedger(database).create_evaluation(EvaluationRow(id="old", spec=b"s", document_digest="d"), resume=False)
     with database.write() as connection:
         t.rewrites.drop(connection)
-        connection.execute(sa.text("ALTER TABLE candor_evaluations DROP COLUMN created_by"))
+        for column in ("created_by", "trace"):
+            connection.execute(sa.text(f"ALTER TABLE candor_evaluations DROP COLUMN {column}"))
         connection.execute(sa.update(t.meta).values(value="1"))
     database.close()
     database = Database(database_url)

@@ -52,7 +52,7 @@ def settings(path: Path, **changes: Any) -> OidcSettings:
 
 def claims(**changes: Any) -> dict[str, Any]:
     now = int(time.time())
-    given = {"iss": ISSUER, "aud": AUDIENCE, "sub": "ana", "exp": now + 60, "iat": now, "groups": ["evaluators"]}
+    given = {"iss": ISSUER, "aud": AUDIENCE, "sub": "ana", "exp": now + 3600, "iat": now, "groups": ["evaluators"]}
     return {name: value for name, value in (given | changes).items() if value is not None}
 
 
@@ -113,7 +113,7 @@ FORGED = {
     "no issuer": signed(claims(iss=None)),
     "expired": signed(claims(exp=int(time.time()) - 31)),
     "no expiry": signed(claims(exp=None)),
-    "not valid yet": signed(claims(nbf=int(time.time()) + 60)),
+    "not valid yet": signed(claims(nbf=int(time.time()) + 3000)),
     "no subject": signed(claims(sub=None)),
     "a changed payload": ".".join(
         part if index != 1 else signed(claims(sub="root")).split(".")[1]
