@@ -6,7 +6,6 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import click
 from pydantic import ValidationError
 
 from chassis.errors import CandorError, Reason
@@ -27,11 +26,10 @@ def tracing() -> TracingSettings:
 
 @asynccontextmanager
 async def traced() -> AsyncIterator[None]:
-    """One span for the length of the block, named as the command."""
+    """One span for the length of the block."""
     tracer = Tracer.from_settings("cli", tracing())
-    context = click.get_current_context(silent=True)
     try:
-        with tracer.span(context.command_path if context else "candor"):
+        with tracer.span("candor"):
             yield
     finally:
         await tracer.close()
