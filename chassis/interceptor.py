@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from chassis.audit import Audit
 from chassis.auth.gatekeeper import HEALTH, Gatekeeper
+from chassis.auth.limits import items_of
 from chassis.call_metadata import REQUEST_ID_HEADER
 from chassis.errors import CandorError, Reason
 from chassis.logs import caller, get_logger, request_id
@@ -63,20 +65,20 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         details = handler_call_details.method, tuple(handler_call_details.invocation_metadata or ())
         streams_in = bool(handler.request_streaming)
 
-        async def unary(request: Any, context: Any) -> Any:
-            call = _Call(*details, request=None if streams_in else request)
-            async with self._around(call, context) as parts:
+        async def unary(raw: Any, context: Any) -> Any:
+            call = _Call(*details)
+            async with self._around(call, context, handler, raw) as request:
                 behaviour: Any = handler.stream_unary if streams_in else handler.unary_unary
-                call.response = await behaviour(parts(request) if streams_in else request, context)
+                call.response = await behaviour(request, context)
                 return call.response
 
         # Written to the context and not yielded: gRPC drops the generator of a call that was cancelled between two
         # responses without closing it, and what it holds would be released late, in another context, or not at all.
-        async def stream(request: Any, context: Any) -> None:
-            call = _Call(*details, request=None if streams_in else request)
-            async with self._around(call, context) as parts:
+        async def stream(raw: Any, context: Any) -> None:
+            call = _Call(*details)
+            async with self._around(call, context, handler, raw) as request:
                 behaviour: Any = handler.stream_stream if streams_in else handler.unary_stream
-                responses = behaviour(parts(request) if streams_in else request, context)
+                responses = behaviour(request, context)
                 if inspect.isawaitable(responses):  # a handler that writes to the context, such as health's Watch
                     await responses
                     return
@@ -90,14 +92,13 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             (False, True): (grpc.unary_stream_rpc_method_handler, stream),
             (True, True): (grpc.stream_stream_rpc_method_handler, stream),
         }[streams_in, bool(handler.response_streaming)]
-        wrapped: grpc.RpcMethodHandler[Any, Any] = build(
-            behaviour, handler.request_deserializer, handler.response_serializer
-        )
+        # Bytes come in as they are: nothing is read for a caller who is not known.
+        wrapped: grpc.RpcMethodHandler[Any, Any] = build(behaviour, None, handler.response_serializer)
         return wrapped
 
     @asynccontextmanager
-    async def _around(self, call: _Call, context: Any) -> AsyncIterator[Callable[[Any], AsyncIterator[Any]]]:
-        """Gives what wraps the iterator of streamed requests."""
+    async def _around(self, call: _Call, context: Any, handler: Any, raw: Any) -> AsyncIterator[Any]:
+        """Gives the request, or the iterator of streamed requests."""
         given = next(iter(call.values(REQUEST_ID_HEADER)), "") or uuid.uuid4().hex
         tokens = request_id.set(given[:_MAX_REQUEST_ID]), caller.set("")
         start = time.perf_counter()
@@ -106,8 +107,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         self._metrics.in_flight.labels(name).inc()
         try:
             with self._span(call):
-                async with self._admitted(call, context) as parts:
-                    yield parts
+                async with self._admitted(call, context, handler, raw) as request:
+                    yield request
         except grpc.aio.AbortError:
             code = call.outcome = "ABORTED_BY_HANDLER"
             raise
@@ -156,15 +157,24 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
                 span.note(request_id=request_id.get(), caller=caller.get())
 
     @asynccontextmanager
-    async def _admitted(self, call: _Call, context: Any) -> AsyncIterator[Callable[[Any], AsyncIterator[Any]]]:
+    async def _admitted(self, call: _Call, context: Any, handler: Any, raw: Any) -> AsyncIterator[Any]:
         keeper = self._gatekeeper
-        authorization = call.values("authorization")
-        async with keeper.passing(call.method, authorization, context.auth_context(), call.request) as who:
+        who = await keeper.identify(call.method, call.values("authorization"), context.auth_context())
+
+        def read(part: bytes) -> Any:
+            keeper.meter.size(who, len(part))
+            try:
+                return handler.request_deserializer(part)
+            except DecodeError as error:
+                raise CandorError(Reason.INVALID_REQUEST, "the message is none of this method's") from error
+
+        async def parts() -> AsyncIterator[Any]:
+            async for part in raw:
+                yield read(part)
+
+        if not handler.request_streaming:
+            call.request = read(raw)
+        keeper.permit(who, call.method)
+        with keeper.meter.call(who, items_of(call.request)):
             call.admitted = True
-
-            async def parts(requests: Any) -> AsyncIterator[Any]:
-                async for request in requests:
-                    keeper.meter.size(who, request)
-                    yield request
-
-            yield parts
+            yield parts() if handler.request_streaming else call.request

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from chassis.auth import scopes
 from chassis.auth.callers import Caller, Callers, Limits, callers_file
-from chassis.auth.limits import Meter, items_of
+from chassis.auth.limits import Meter
 from chassis.auth.oidc import Oidc
 from chassis.errors import CandorError, Reason
 from chassis.logs import caller as caller_name
@@ -17,6 +15,7 @@ from chassis.settings import ServerSettings
 
 HEALTH = "/grpc.health.v1.Health/"  # probes carry no token
 _ALL = frozenset({scopes.EVERYTHING})
+_PROBE = Caller(name="", scopes=_ALL, limits=Limits())
 
 Peer = Mapping[str, Sequence[bytes]]
 """What TLS knows of a caller, by gRPC's names (auth context)."""
@@ -60,33 +59,30 @@ class Gatekeeper:
         """Whether callers need to show nothing."""
         return not (self._callers or self._token_sha256 or self._oidc)
 
-    @asynccontextmanager
-    async def passing(
-        self, method: str, authorization: Sequence[str], peer: Peer, message: Any = None
-    ) -> AsyncIterator[Caller]:
-        """Admit a call and count it while it is under way; logs name its caller as soon as it is known.
+    async def identify(self, method: str, authorization: Sequence[str], peer: Peer) -> Caller:
+        """Who calls a method; logs name the caller from now on.
 
         Args:
             method: `/package.Service/Method`.
             authorization: The values of the metadata `authorization`.
             peer: What TLS knows.
-            message: The request; None where requests are streamed, whose parts `meter.size` checks.
 
         Raises:
-            CandorError: CALLER_UNAUTHENTICATED, CALLER_FORBIDDEN, CALLER_LIMITED, BATCH_TOO_LARGE, or
-                SERVICE_UNAVAILABLE while an issuer's keys cannot be read.
+            CandorError: CALLER_UNAUTHENTICATED, or SERVICE_UNAVAILABLE while an issuer's keys cannot be read.
         """
         if method.startswith(HEALTH):
-            yield Caller(name="", scopes=_ALL)
-            return
+            return _PROBE
         caller = await self._known(authorization, peer)
         caller_name.set(caller.name)
+        return caller
+
+    @staticmethod
+    def permit(caller: Caller, method: str) -> None:
+        """Raise CandorError CALLER_FORBIDDEN, which names the scope, unless a caller may call a method."""
         if not scopes.allows(caller.scopes, method):
-            raise _forbidden(caller, method)
-        if message is not None:
-            self.meter.size(caller, message)
-        with self.meter.call(caller, items_of(message)):
-            yield caller
+            scope = scopes.needed(method)
+            text = f"caller {caller.name} may not call {scopes.short(method)}: it needs the scope {scope}"
+            raise CandorError(Reason.CALLER_FORBIDDEN, text, metadata={"scope": scope, "caller": caller.name})
 
     async def _known(self, authorization: Sequence[str], peer: Peer) -> Caller:
         names = list(_certificate_names(peer))
@@ -120,9 +116,3 @@ def _certificate_names(peer: Peer) -> Iterator[str]:
     for key in ("x509_subject_alternative_name", "x509_common_name"):
         for value in peer.get(key, ()):
             yield value.decode("utf-8", "replace")
-
-
-def _forbidden(caller: Caller, method: str) -> CandorError:
-    scope = scopes.needed(method)
-    text = f"caller {caller.name} may not call {scopes.short(method)}: it needs the scope {scope}"
-    return CandorError(Reason.CALLER_FORBIDDEN, text, metadata={"scope": scope, "caller": caller.name})

@@ -80,10 +80,10 @@ class Meter:
         finally:
             account.in_flight -= 1
 
-    def size(self, caller: Caller, message: Message) -> None:
-        """Refuse a message that is larger than the caller may send. Raises CandorError BATCH_TOO_LARGE."""
+    def size(self, caller: Caller, size: int) -> None:
+        """Refuse a message of more bytes than the caller may send. Raises CandorError BATCH_TOO_LARGE."""
         most = (caller.limits or self._default).message_bytes
-        if most is not None and (size := message.ByteSize()) > most:
+        if most is not None and size > most:
             text = f"the message has {size:,} bytes; {_who(caller)} may send at most {most:,}: send smaller batches"
             raise CandorError(Reason.BATCH_TOO_LARGE, text, metadata={"limit": str(most)})
 

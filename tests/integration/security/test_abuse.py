@@ -67,3 +67,27 @@ async def test_a_part_of_a_stream_over_the_caller_s_size_ends_it(started: Any) -
     ):
         stub = orchestrator_pb2_grpc.OrchestratorServiceStub(channel)
         assert await ended(stub.UploadDataset(parts(), timeout=20)) is grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_message_that_is_none_is_refused_and_one_of_a_stranger_is_not_even_read(started: Any) -> None:
+    path = "/candor.grader.v1.GraderService/GradeAnswers"
+    async with started("grader", callers={"team": entry("t", "grader")}) as suite:
+        for token, code in (("t", grpc.StatusCode.INVALID_ARGUMENT), ("", grpc.StatusCode.UNAUTHENTICATED)):
+            async with connect(Target.with_token(suite.addresses["grader"], token)) as channel:
+                assert await ended(channel.unary_stream(path)(b"\xff\xff\xff\xff", timeout=20)) is code  # type: ignore[misc]
+
+
+async def test_a_small_message_that_unpacks_into_a_large_one_is_refused(started: Any) -> None:
+    bomb = grader_pb2.ScoreTextsRequest(texts=["x" * (4 * 2**20)])
+    async with (
+        started("grader", callers={"team": entry("t", "grader")}, max_message_bytes=2**20) as suite,
+        grpc.aio.insecure_channel(
+            suite.addresses["grader"],
+            options=[("grpc.max_send_message_length", -1)],
+            compression=grpc.Compression.Gzip,
+        ) as channel,
+    ):
+        call = grader_pb2_grpc.GraderServiceStub(channel).ScoreTexts(
+            bomb, metadata=(("authorization", "Bearer t"),), timeout=20
+        )
+        assert await ended(call) is grpc.StatusCode.RESOURCE_EXHAUSTED

@@ -89,10 +89,9 @@ def test_items_are_the_entries_of_the_longest_list() -> None:
 
 def test_a_message_over_the_caller_s_size_is_refused_with_the_limit() -> None:
     meter = Meter(Limits())
-    request = grader_pb2.ScoreTextsRequest(texts=["x" * 500])
-    meter.size(caller(message_bytes=1000), request)
+    meter.size(caller(message_bytes=1000), 1000)
     with pytest.raises(CandorError, match="may send at most 100") as caught:
-        meter.size(caller(message_bytes=100), request)
+        meter.size(caller(message_bytes=100), 101)
     assert caught.value.reason is Reason.BATCH_TOO_LARGE
 
 
