@@ -24,8 +24,9 @@ def main() -> int:
         quiet=settings.log_level in ("WARNING", "ERROR"),
         log_format=kopf.LogFormat.JSON if settings.log_format == "json" else kopf.LogFormat.FULL,
     )
-    if settings.log_level != "DEBUG":  # kopf tells of each step of each resource
-        logging.getLogger("kopf.objects").setLevel(logging.WARNING)
+    if settings.log_level != "DEBUG":  # each step of each resource, each probe
+        for chatty in ("kopf.objects", "aiohttp.access"):
+            logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
         asyncio.run(operate(settings))
     except CandorError as error:

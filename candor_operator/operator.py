@@ -31,7 +31,7 @@ async def operate(
 ) -> None:
     """Follow evaluations until told to stop, or by SIGTERM."""
     channel = connect(Target.from_settings(settings))
-    pulse = Pulse(time.monotonic, 2 * settings.watch_seconds + 30)
+    pulse = Pulse(time.monotonic, 2.5 * settings.watch_seconds)
     cluster = Cluster(pulse)
     reconciler = Reconciler(
         Orchestrator(channel),

@@ -61,7 +61,7 @@ class OperatorSettings(ClientSettings):
     watch_seconds: int = Field(
         default=60,
         gt=0,
-        description="a watch is opened anew after this time; silent twice as long and more, it is dead",
+        description="a watch is opened anew after this time; silent two and a half times as long, it is dead",
     )
     log_format: str = Field(default="console", pattern="^(console|json)$", description="console or json")
     log_level: str = Field(

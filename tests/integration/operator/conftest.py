@@ -10,6 +10,7 @@ import secrets
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
@@ -261,21 +262,36 @@ def operators(tmp_path: Path, namespace: Namespace) -> Iterator[Operators]:
     found.kill()
 
 
-def _answer(call: Call) -> str:
-    number = call.text.split("number ")[1].split("?")[0] if "number " in call.text else "0"
-    agrees = call.model == "sycophant" and f"wrong{number}" in call.text
-    return f"The answer is {'wrong' if agrees else 'gold'}{number}."
+class Models(FakeEndpoint):
+    """Models `honest` and `sycophant` behind one URL, which can be made to wait with their answers."""
+
+    def __init__(self) -> None:
+        super().__init__(self._answer)
+        self._go = threading.Event()
+        self._go.set()
+
+    def hold(self) -> None:
+        self._go.clear()
+
+    def release(self) -> None:
+        self._go.set()
+
+    def _answer(self, call: Call) -> str:
+        self._go.wait()
+        number = call.text.split("number ")[1].split("?")[0] if "number " in call.text else "0"
+        agrees = call.model == "sycophant" and f"wrong{number}" in call.text
+        return f"The answer is {'wrong' if agrees else 'gold'}{number}."
 
 
 @pytest.fixture
-def models() -> Iterator[FakeEndpoint]:
-    """Models `honest` and `sycophant` behind one URL."""
-    with FakeEndpoint(_answer) as server:
+def models() -> Iterator[Models]:
+    with Models() as server:
         yield server
+        server.release()
 
 
 @pytest.fixture
-def spec(models: FakeEndpoint, tmp_path: Path) -> Callable[..., Body]:
+def spec(models: Models, tmp_path: Path) -> Callable[..., Body]:
     """The spec of an evaluation that comes to a verdict in seconds."""
     row = '{"id": "q%d", "question": "What is number %d?", "answer": "gold%d", "false_answer": "wrong%d"}\n'
     questions = tmp_path / "questions.jsonl"
