@@ -9,11 +9,13 @@ from collections.abc import Callable
 import pytest
 
 from chassis.auth.callers import read_callers
+from tools.manifests.combinations import completed
 from tools.manifests.objects import LONG_RUNNING, Object, of_kind, pods
 from tools.manifests.render import ROOT, render
 
 Rendered = Callable[[str], list[Object]]
 CLOUDS = ("aks", "eks", "gke")
+RBAC = "rbac.authorization.k8s.io"
 TRIALS = ("cpu-only", "kind")
 SERVICES = {"rewriter", "trainer", "inference", "grader", "orchestrator"}
 
@@ -58,7 +60,7 @@ def test_there_is_never_a_second_trainer(overlay: str, rendered: Rendered) -> No
 def test_a_trial_wants_no_gpu_and_nothing_that_a_bare_cluster_lacks(trial: str, rendered: Rendered) -> None:
     objects = rendered(trial)
     assert "nvidia.com" not in json.dumps(objects)
-    assert {each["apiVersion"].partition("/")[0] for each in objects} <= {"v1", "apps", "policy", "networking.k8s.io"}
+    assert {each["apiVersion"].partition("/")[0] for each in objects} <= {"v1", "apps", "policy", "networking.k8s.io", RBAC}
     [claim] = of_kind(objects, "PersistentVolumeClaim")
     assert claim["spec"]["accessModes"] == ["ReadWriteOnce"]
     assert "storageClassName" not in claim["spec"]
@@ -118,12 +120,14 @@ def test_a_certificate_is_for_every_name_that_it_is_called_by(cloud: str, render
         ("aks", "kubernetes.azure.com/agentpool"),
     ],
 )
-def test_only_checkpoints_run_on_gpus_of_the_cloud_s_pool(cloud: str, label: str, rendered: Rendered) -> None:
+def test_only_checkpoints_and_training_run_on_gpus_of_the_cloud_s_pools(
+    cloud: str, label: str, rendered: Rendered
+) -> None:
     objects = rendered(cloud)
     targets = json.loads(config(objects, "orchestrator")["CANDOR_ORCHESTRATOR_INFERENCE_TARGETS"])
     assert targets == {"endpoint": "dns:///inference:50051", "checkpoint": "dns:///inference-gpu:50051"}
     wanting = [pod for pod in pods(objects) if "nvidia.com/gpu" in json.dumps(pod.spec["containers"])]
-    assert "inference-gpu" in {pod.owner["metadata"]["name"] for pod in wanting}
+    assert {pod.owner["metadata"]["name"] for pod in wanting} == {"inference-gpu", "training"}
     for pod in wanting:
         assert list(pod.spec["nodeSelector"]) == [label]
         assert "nvidia.com/gpu" in {each["key"] for each in pod.spec["tolerations"]}
@@ -185,3 +189,33 @@ def test_inference_may_be_scaled_to_zero_because_the_orchestrator_waits_for_it(c
     assert scaled["minReplicaCount"] == 0
     assert any("candor_inference_demand" in trigger["metadata"]["query"] for trigger in scaled["triggers"])
     assert int(config(objects, "orchestrator")["CANDOR_ORCHESTRATOR_INFERENCE_WAKE_SECONDS"]) >= 600
+
+
+def test_only_the_trainer_has_a_token_of_the_api_server(overlay: str, rendered: Rendered) -> None:
+    having = {
+        pod.owner["metadata"]["name"]
+        for pod in pods(rendered(overlay))
+        if pod.spec.get("automountServiceAccountToken", True)
+    }
+    assert having - {"operator"} == {"trainer"}
+
+
+def test_kueue_queues_training_jobs(composed: Callable[[tuple[str, ...]], list[Object]]) -> None:
+    objects = composed(completed(("gpu", "kueue")))
+    queue = named(objects, "LocalQueue", "candor-training")
+    training = named(objects, "PodTemplate", "training")
+    assert training["metadata"]["labels"]["kueue.x-k8s.io/queue-name"] == queue["metadata"]["name"]
+
+
+@pytest.mark.parametrize("cache", ["model-cache", "model-image"])
+def test_models_are_read_only_where_checkpoints_run_and_train(
+    cache: str, composed: Callable[[tuple[str, ...]], list[Object]]
+) -> None:
+    mounts = {
+        pod.owner["metadata"]["name"]: mount
+        for pod in pods(composed(completed((cache, "gpu"))))
+        for mount in pod.containers[0]["volumeMounts"]
+        if mount["mountPath"] == "/models"
+    }
+    assert mounts.keys() == {"inference", "inference-gpu", "trainer", "training", "grader"}
+    assert all(mount["readOnly"] for mount in mounts.values())
