@@ -15,6 +15,7 @@ THIRD_PARTIES = {
     ("cert-manager.io/v1", "Certificate"),
     ("cert-manager.io/v1", "Issuer"),
     ("keda.sh/v1alpha1", "ScaledObject"),
+    ("kopf.dev/v1", "KopfPeering"),
     ("kueue.x-k8s.io/v1beta2", "LocalQueue"),
     ("monitoring.coreos.com/v1", "PodMonitor"),
     ("monitoring.coreos.com/v1", "PrometheusRule"),

@@ -11,7 +11,7 @@ Object = dict[str, Any]
 NAME = "app.kubernetes.io/name"
 PART_OF = "app.kubernetes.io/part-of"
 LONG_RUNNING = ("Deployment", "StatefulSet")
-CLUSTER_WIDE = ("Namespace", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "KopfPeering")
+CLUSTER_WIDE = ("Namespace", "ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition", "ClusterKopfPeering")
 
 
 @dataclass(frozen=True, slots=True)
