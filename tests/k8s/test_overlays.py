@@ -60,7 +60,13 @@ def test_there_is_never_a_second_trainer(overlay: str, rendered: Rendered) -> No
 def test_a_trial_wants_no_gpu_and_nothing_that_a_bare_cluster_lacks(trial: str, rendered: Rendered) -> None:
     objects = rendered(trial)
     assert "nvidia.com" not in json.dumps(objects)
-    assert {each["apiVersion"].partition("/")[0] for each in objects} <= {"v1", "apps", "policy", "networking.k8s.io", RBAC}
+    assert {each["apiVersion"].partition("/")[0] for each in objects} <= {
+        "v1",
+        "apps",
+        "policy",
+        "networking.k8s.io",
+        RBAC,
+    }
     [claim] = of_kind(objects, "PersistentVolumeClaim")
     assert claim["spec"]["accessModes"] == ["ReadWriteOnce"]
     assert "storageClassName" not in claim["spec"]
