@@ -12,14 +12,16 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
+from pydantic_settings import BaseSettings
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "settings.md"
 SERVICES = {
-    "rewriter": "RewriterSettings",
-    "inference": "InferenceSettings",
-    "grader": "GraderSettings",
-    "trainer": "TrainerSettings",
-    "orchestrator": "OrchestratorSettings",
+    "rewriter": "services.rewriter.settings:RewriterSettings",
+    "inference": "services.inference.settings:InferenceSettings",
+    "grader": "services.grader.settings:GraderSettings",
+    "trainer": "services.trainer.settings:TrainerSettings",
+    "orchestrator": "services.orchestrator.settings:OrchestratorSettings",
+    "operator": "candor_operator.settings:OperatorSettings",
 }
 _HEAD = """\
 # Settings
@@ -32,12 +34,18 @@ Values that are lists or maps are JSON. This page is written by `python tools/do
 def page() -> str:
     """The whole page."""
     parts = [_HEAD]
-    for service, name in SERVICES.items():
-        settings = getattr(importlib.import_module(f"services.{service}.settings"), name)
+    for service in SERVICES:
         parts.append(f"\n## {service}\n\n| variable | default | meaning |\n|---|---|---|\n")
-        rows = variables(settings).items()
+        rows = variables(settings_class(service)).items()
         parts.extend(f"| `{name}` | {_default(field)} | {field.description} |\n" for name, field in rows)
     return "".join(parts)
+
+
+def settings_class(service: str) -> type[BaseSettings]:
+    """The class that reads a service's environment."""
+    module, _, name = SERVICES[service].partition(":")
+    found: type[BaseSettings] = getattr(importlib.import_module(module), name)
+    return found
 
 
 def variables(model: type[BaseModel], prefix: str | None = None) -> dict[str, FieldInfo]:
@@ -58,8 +66,8 @@ def _default(field: FieldInfo) -> str:
     value: Any = field.get_default(call_default_factory=True) if not field.is_required() else PydanticUndefined
     if value is PydanticUndefined:
         return "required"
-    if value in (None, "", (), [], {}):
-        return ""
+    if value in (None, "", (), [], {}) or value != field.get_default(call_default_factory=True):
+        return ""  # none, or one that is drawn anew each time
     text = json.dumps(value) if isinstance(value, tuple | list | dict) else value
     return f"`{text}`"
 

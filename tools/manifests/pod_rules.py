@@ -104,7 +104,7 @@ def _grpc(where: str, kind: str, probe: Mapping[str, Any], ports: Mapping[str, i
 def full_name(service: str) -> str:
     """The proto name of a service, as health knows it; empty for what is none of ours."""
     package = service.removesuffix("-gpu")
-    if package not in SERVICES:
+    if not SERVICES.get(package, "").startswith("services."):
         return ""
     descriptor = import_module(f"candor.{package}.v1.{package}_pb2").DESCRIPTOR
     return str(descriptor.services_by_name[f"{package.capitalize()}Service"].full_name)

@@ -6,17 +6,18 @@ import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import PurePosixPath
 from unittest.mock import patch
 
 from pydantic import BaseModel, ValidationError
 from pydantic_settings import BaseSettings
 
-from tools.document_settings import PAGE, SERVICES, variables
+from tools.document_settings import PAGE, SERVICES, settings_class, variables
 from tools.manifests.objects import LONG_RUNNING, Object, Pod, of_kind, pods
 
 _PREFIX = re.compile(r"CANDOR_([A-Z]+)_")
+# Names of a container's ports, and the settings that say where the code listens.
+_PORTS = (("grpc", "port"), ("health", "health_port"), ("metrics", "metrics_port"), ("health", "liveness_port"))
 # What a Secret holds is not in the manifests; this has its form.
 _SECRET_VALUES = {"CANDOR_ORCHESTRATOR_LEDGER_URL": "postgresql://user:password@database:5432/candor"}
 
@@ -54,11 +55,13 @@ def ports(objects: Sequence[Object]) -> Iterator[str]:
     """The ports of the container are those that the service listens on, on all addresses."""
     for told in _told(objects):
         said = {port["name"]: port["containerPort"] for port in told.pod.containers[0].get("ports", [])}
-        for name, field in (("grpc", "port"), ("health", "health_port"), ("metrics", "metrics_port")):
+        for name, field in _PORTS:
+            if not hasattr(told.settings, field):
+                continue
             listens = getattr(told.settings, field)
             if said.get(name) != listens:
                 yield f"{told.pod}: port {name} is {said.get(name)}, and the {told.service} listens on {listens}"
-        if getattr(told.settings, "host", "") != "0.0.0.0":  # noqa: S104 (a pod's own address)
+        if all(getattr(told.settings, field, "") != "0.0.0.0" for field in ("host", "liveness_host")):  # noqa: S104
             yield f"{told.pod}: the {told.service} must listen on 0.0.0.0"
 
 
@@ -71,7 +74,7 @@ def targets(objects: Sequence[Object]) -> Iterator[str]:
     }
     for told in _told(objects):
         for name, value in told.settings.model_dump().items():
-            if not name.endswith(("_target", "_targets")):
+            if not name.endswith(("target", "_targets")):
                 continue
             for target in value.values() if isinstance(value, Mapping) else [value]:
                 if target not in there:
@@ -100,23 +103,16 @@ def files(objects: Sequence[Object]) -> Iterator[str]:
 def stopping(objects: Sequence[Object]) -> Iterator[str]:
     """A pod may live longer than its preStop, its drain and what stops after that."""
     for told in _told(objects):
-        if told.pod.kind not in LONG_RUNNING:
+        if told.pod.kind not in LONG_RUNNING or not hasattr(told.settings, "drain_seconds"):
             continue
         hook = told.pod.containers[0].get("lifecycle", {}).get("preStop", {})
         if "sleep" not in hook:
             yield f"{told.pod}: preStop must sleep, so that its address leaves DNS before it refuses calls"
             continue
-        needed = hook["sleep"]["seconds"] + getattr(told.settings, "drain_seconds", 0) + _stop_seconds(told.settings)
+        needed = hook["sleep"]["seconds"] + told.settings.drain_seconds + _stop_seconds(told.settings)
         grace = told.pod.spec.get("terminationGracePeriodSeconds", 30)
         if grace <= needed:
             yield f"{told.pod}: terminationGracePeriodSeconds is {grace}, must be more than {needed:g}"
-
-
-def settings_class(service: str) -> type[BaseSettings]:
-    """The class that reads a service's environment."""
-    module = import_module(f"services.{service}.settings")
-    found: type[BaseSettings] = getattr(module, SERVICES[service])
-    return found
 
 
 def _services(objects: Sequence[Object]) -> Iterator[tuple[Pod, str, dict[str, str]]]:
