@@ -1,4 +1,7 @@
-"""Inference and grader with what goes through them counted; nothing else changes."""
+"""Inference and grader with what goes through them counted; nothing else changes.
+
+Operations and kinds of tokens have names of their own: the services called count the same items under theirs.
+"""
 
 from __future__ import annotations
 
@@ -90,9 +93,9 @@ class MeteredInference:
         with outstanding(self._demand.of(arm, self._target), len(prompts)) as finished:
             async for index, outcome in self._inner.generate(arm, sampling, digest, prompts):
                 finished()
-                _count(self._metrics, "generate", outcome)
+                _count(self._metrics, "call_generate", outcome)
                 if not isinstance(outcome, CandorError):
-                    _count_tokens(self._metrics, outcome.usage)
+                    _count_tokens(self._metrics, "subject", outcome.usage)
                 yield index, outcome
 
     def _wanted(self, arm: Arm) -> AbstractContextManager[object]:
@@ -119,22 +122,22 @@ class MeteredGrader:
         self, cases: Sequence[Case], judge: Judge | None, refusal_profile: str, *, every_case: bool = False
     ) -> AsyncIterator[tuple[int, Grade | CandorError]]:
         """See ports."""
-        with self._metrics.accepted("grade", len(cases)) as finished:
+        with self._metrics.accepted("call_grade", len(cases)) as finished:
             async for index, outcome in self._inner.grade(cases, judge, refusal_profile, every_case=every_case):
                 finished()
-                _count(self._metrics, "grade", outcome)
+                _count(self._metrics, "call_grade", outcome)
                 if not isinstance(outcome, CandorError):
-                    _count_tokens(self._metrics, outcome.usage)
+                    _count_tokens(self._metrics, "judge", outcome.usage)
                 yield index, outcome
 
     async def score(
         self, texts: Sequence[str], warmth: Warmth
     ) -> AsyncIterator[tuple[int, float | CandorError | None]]:
         """See ports."""
-        with self._metrics.accepted("score", len(texts)) as finished:
+        with self._metrics.accepted("call_score", len(texts)) as finished:
             async for index, outcome in self._inner.score(texts, warmth):
                 finished()
-                _count(self._metrics, "score", outcome)
+                _count(self._metrics, "call_score", outcome)
                 yield index, outcome
 
 
@@ -143,7 +146,7 @@ def _count(metrics: Metrics, operation: str, outcome: object) -> None:
     metrics.items.labels(operation, label).inc()
 
 
-def _count_tokens(metrics: Metrics, usage: Usage) -> None:
+def _count_tokens(metrics: Metrics, who: str, usage: Usage) -> None:
     if usage.prompt_tokens or usage.completion_tokens:
-        metrics.tokens.labels("prompt").inc(usage.prompt_tokens)
-        metrics.tokens.labels("completion").inc(usage.completion_tokens)
+        metrics.tokens.labels(f"{who}_prompt").inc(usage.prompt_tokens)
+        metrics.tokens.labels(f"{who}_completion").inc(usage.completion_tokens)

@@ -50,7 +50,7 @@ def test_every_reason_is_in_the_catalog_and_has_a_grpc_status() -> None:
     assert {entry.status for entry in CATALOG.values()} <= {code.name for code in grpc.StatusCode}
 
 
-@pytest.mark.parametrize("script", ["tools/document_settings.py"])
+@pytest.mark.parametrize("script", ["tools/document_settings.py", "tools/render_prometheus_rule.py"])
 def test_generated_pages_are_fresh(script: str) -> None:
     done = subprocess.run([sys.executable, script, "--check"], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

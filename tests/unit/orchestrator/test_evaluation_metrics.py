@@ -12,11 +12,13 @@ from prometheus_client import CollectorRegistry, generate_latest
 from chassis.errors import CandorError, Reason
 from services.orchestrator.backends.metrics.exposed import EvaluationMetrics
 from services.orchestrator.backends.metrics.reading import LedgerReading
+from services.orchestrator.domain.calibration import calibrate
 from services.orchestrator.service.judging import judge_digest
 
 Document = Callable[..., evaluation_pb2.EvaluationSpec]
 Value = Callable[..., float | None]
 GATE = evaluation_pb2.Gate(stopping="fixed")
+_ONE_IN_TEN_WRONG = [("correct", "incorrect" if number % 10 == 0 else "correct", "v1") for number in range(100)]
 
 
 @pytest.fixture
@@ -124,11 +126,13 @@ async def test_agreement_is_that_of_the_last_verdicts_judge(suite: Any, document
     suite.grader.judge_model = "judge-1"
     await suite.evaluate(_judged(document))
     assert value("candor_judge_agreement_ratio", bound="estimate") is None
-    agreement = {"agreement": {"value": 0.9, "lower": 0.85, "upper": 0.94}}
-    digest = judge_digest(await suite.grader.info(object()))
-    suite.ledger.put_calibration(digest, json.dumps({"overall": {"agreement": {"value": 1.0}}, "left_open": agreement}))
-    assert value("candor_judge_agreement_ratio", bound="estimate") == 0.9
-    assert value("candor_judge_agreement_ratio", bound="lower") == 0.85
+
+    easy, hard = calibrate([("correct", "correct", "v1")] * 9), calibrate(_ONE_IN_TEN_WRONG)
+    body = json.dumps({**easy.to_json(), "left_open": hard.to_json()})
+    suite.ledger.put_calibration(judge_digest(await suite.grader.info(object())), body)
+    found = hard.overall.agreement
+    for bound, expected in (("estimate", 0.9), ("lower", found.lower), ("upper", found.upper)):
+        assert value("candor_judge_agreement_ratio", bound=bound) == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("cause", ["judge_changed", "failed_calls", "model_changed"])

@@ -49,8 +49,8 @@ async def test_prompts_are_wanted_until_they_are_answered(suite: Any) -> None:
     assert found.wanted() == 2
     assert [index async for index, _ in replies] == [1, 2]
     assert found.wanted() == 0
-    assert found.value("candor_items_total", operation="generate", outcome="ok") == 3
-    assert found.value("candor_tokens_total", kind="completion") == 15
+    assert found.value("candor_items_total", operation="call_generate", outcome="ok") == 3
+    assert found.value("candor_tokens_total", kind="subject_completion") == 15
 
 
 async def test_the_first_question_about_a_model_wakes_it(suite: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,6 +76,6 @@ async def test_grades_and_scores_are_counted(suite: Any) -> None:
     grader = MeteredGrader(suite.grader, metrics)
     case = Case(question="Q?", gold=("gold",), false_answers=(), kind="short_answer", belief="none", reply="gold")
     assert [index async for index, _ in grader.grade([case, case], None, "default")] == [0, 1]
-    assert metrics.registry.get_sample_value("candor_items_total", {"operation": "grade", "outcome": "ok"}) == 2
-    assert metrics.registry.get_sample_value("candor_queue_depth", {"queue": "grade"}) == 0
+    assert metrics.registry.get_sample_value("candor_items_total", {"operation": "call_grade", "outcome": "ok"}) == 2
+    assert metrics.registry.get_sample_value("candor_queue_depth", {"queue": "call_grade"}) == 0
     assert (await grader.info(None)).grader_version == "1"

@@ -151,8 +151,7 @@ class LedgerReading:
     def _agreement(self, entry: Entry) -> Mapping[str, float]:
         body = self._ledger.calibration(entry.judge_digest)
         found: dict[str, Any] = json.loads(body) if body else {}
-        part = found.get("left_open") or found.get("overall") or {}
-        agreement = part.get("agreement", {})
+        agreement = (found.get("left_open") or found).get("overall", {}).get("agreement", {})
         return {bound: agreement[name] for bound, name in _BOUNDS.items() if name in agreement}
 
 
