@@ -10,7 +10,7 @@ import pytest
 
 from chassis.auth.callers import read_callers
 from tools.manifests.combinations import completed
-from tools.manifests.objects import LONG_RUNNING, Object, of_kind, pods
+from tools.manifests.objects import LONG_RUNNING, Object, matches, of_kind, pods
 from tools.manifests.render import ROOT, render
 
 Rendered = Callable[[str], list[Object]]
@@ -36,10 +36,14 @@ def test_every_overlay_has_every_service(overlay: str, rendered: Rendered) -> No
 
 
 def test_a_changed_setting_replaces_the_pods(overlay: str, rendered: Rendered) -> None:
-    for each in of_kind(rendered(overlay), "ConfigMap"):
-        stem, dash, digest = each["metadata"]["name"].rpartition("-")
-        assert dash, f"{stem}: its name must change with its content"
-        assert len(digest) == 10
+    taken = {
+        source["configMapRef"]["name"]
+        for pod in pods(rendered(overlay))
+        for container in pod.containers
+        for source in container.get("envFrom", [])
+    }
+    assert {name.rpartition("-")[0] for name in taken} >= SERVICES
+    assert all(len(name.rpartition("-")[2]) == 10 for name in taken), "a name must change with its content"
 
 
 def test_replicas_of_the_orchestrator_have_a_stable_name(overlay: str, rendered: Rendered) -> None:
@@ -204,6 +208,17 @@ def test_only_the_trainer_has_a_token_of_the_api_server(overlay: str, rendered: 
         if pod.spec.get("automountServiceAccountToken", True)
     }
     assert having - {"operator"} == {"trainer"}
+
+
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_prometheus_finds_every_pod_and_the_job_s_name_that_the_rules_want(cloud: str, rendered: Rendered) -> None:
+    monitor = named(rendered(cloud), "PodMonitor", "candor")["spec"]
+    assert monitor["jobLabel"] == "app.kubernetes.io/part-of"
+    for pod in pods(rendered(cloud)):
+        assert matches(monitor["selector"], pod.labels)
+        assert pod.labels["app.kubernetes.io/part-of"] == "candor"
+    [rules] = of_kind(rendered(cloud), "PrometheusRule")
+    assert 'job="candor"' in json.dumps(rules).replace('\\"', '"')
 
 
 def test_kueue_queues_training_jobs(composed: Callable[[tuple[str, ...]], list[Object]]) -> None:
