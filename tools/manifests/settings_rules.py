@@ -21,6 +21,9 @@ _PORTS = (("grpc", "port"), ("health", "health_port"), ("metrics", "metrics_port
 # What a Secret holds is not in the manifests; this has its form.
 _SECRET_VALUES = {"CANDOR_ORCHESTRATOR_LEDGER_URL": "postgresql://user:password@database:5432/candor"}
 
+# What the operator reads from its token, where nothing else is said.
+_IN_A_POD = {"CANDOR_OPERATOR_NAMESPACES": '["candor"]'}
+
 
 @dataclass(frozen=True, slots=True)
 class Told:
@@ -123,7 +126,8 @@ def _services(objects: Sequence[Object]) -> Iterator[tuple[Pod, str, dict[str, s
             for source in container.get("envFrom", []):
                 environment |= config.get(source.get("configMapRef", {}).get("name"), {})
             for each in container.get("env", []):
-                environment[each["name"]] = each.get("value") or _SECRET_VALUES.get(each["name"], "")
+                elsewhere = _SECRET_VALUES.get(each["name"], "elsewhere") if "valueFrom" in each else ""
+                environment[each["name"]] = each.get("value", elsewhere)
             ours = {name: value for name, value in environment.items() if _PREFIX.match(name)}
             found = {_PREFIX.match(name)[1].lower() for name in ours}  # type: ignore[index]
             for service in sorted(found & SERVICES.keys()):
@@ -139,7 +143,7 @@ def _told(objects: Sequence[Object]) -> Iterator[Told]:
 
 
 def _read(model: type[BaseSettings], environment: Mapping[str, str]) -> BaseSettings:
-    with patch.dict(os.environ, environment, clear=True):
+    with patch.dict(os.environ, {**_IN_A_POD, **environment}, clear=True):
         return model()
 
 
