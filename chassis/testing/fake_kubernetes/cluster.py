@@ -78,6 +78,10 @@ class FakeKubernetes:
         """From now on callers need a token; this one is `account`."""
         self._on_loop(lambda: self._accounts.by_token.update({token: account}))
 
+    def forget(self, token: str) -> None:
+        """A token is not valid any more."""
+        self._on_loop(lambda: self._accounts.by_token.pop(token))
+
     def refuse(self, code: int, **how: Any) -> None:
         """Refuse the next requests; see `Refusal`."""
         self._on_loop(lambda: self.faults.refusals.append(Refusal(code, **how)))

@@ -12,20 +12,21 @@ from tests.contract.kubernetes.objects import DEFINITION, GROUP, WIDGETS, absent
 DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
 
+def served(hands: Hands, path: str) -> bool:
+    """A new definition takes a moment: its path answers 404, then 429, then lists."""
+    try:
+        hands.client.get(path)
+    except Refused:
+        return False
+    return True
+
+
 @pytest.fixture
 def widgets(hands: Hands) -> Iterator[str]:
     """The path of a served collection."""
     hands.client.create(DEFINITIONS, DEFINITION)
     path = f"{WIDGETS}/{hands.namespace}/widgets"
-
-    def served() -> bool:
-        try:
-            hands.client.get(path)
-        except Refused:
-            return False
-        return True
-
-    until(served)
+    until(lambda: served(hands, path))
     yield path
     hands.client.delete(f"{DEFINITIONS}/widgets.{GROUP}")
     until(lambda: absent(hands.client, f"{DEFINITIONS}/widgets.{GROUP}"))
@@ -100,5 +101,5 @@ def test_resources_go_with_their_definition(hands: Hands, widgets: str) -> None:
     hands.client.delete(f"{DEFINITIONS}/widgets.{GROUP}")
     until(lambda: absent(hands.client, f"{DEFINITIONS}/widgets.{GROUP}"))
     hands.client.create(DEFINITIONS, DEFINITION)
-    until(lambda: not absent(hands.client, widgets))
+    until(lambda: served(hands, widgets))
     assert hands.client.get(widgets)["items"] == []

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import grpc
 import pytest
 from candor.trainer.v1 import trainer_pb2 as pb
 from candor.trainer.v1 import trainer_pb2_grpc
+from ruamel.yaml import YAML
 
 from chassis.egress import Egress
+from chassis.testing.fake_kubernetes import Client, FakeKubernetes, Hands
 from chassis.testing.running import running
 from chassis.testing.tiny_checkpoint import make_tiny_checkpoint
 from services.trainer import bootstrap
-from services.trainer.settings import TrainerSettings
+from services.trainer.settings import KubernetesSettings, TrainerSettings
 
 Stub = trainer_pb2_grpc.TrainerServiceStub
 Serve = Callable[..., AbstractAsyncContextManager[Stub]]
@@ -108,3 +113,51 @@ def watch() -> Callable[..., object]:
         return events
 
     return until
+
+
+class Ground(NamedTuple):
+    """A fake cluster with the PodTemplate that is deployed, and what a trainer needs to use it."""
+
+    server: FakeKubernetes
+    hands: Hands
+    root: Path
+    settings: dict[str, Any]
+
+    def template(self, change: Callable[[dict[str, Any]], object]) -> None:
+        """Change the PodTemplate."""
+        path = f"{self.hands.core}/podtemplates/training"
+        known = self.hands.client.get(path)
+        change(known)
+        self.hands.client.update(path, known)
+
+    def wait(self, look: Callable[[], Any], seconds: float = 120) -> Any:
+        """What `look` gives once it gives something."""
+        end, pause = time.monotonic() + seconds, threading.Event()
+        while not (found := look()):
+            assert time.monotonic() < end, "it did not come about in time"
+            pause.wait(0.05)
+        return found
+
+    def job(self, name: str) -> str:
+        """The name of a training job's Job, once it is there."""
+        found = self.wait(lambda: [each for each in self.hands.jobs() if name in each["metadata"]["name"]])
+        return str(found[0]["metadata"]["name"])
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[Ground]:
+    """Nothing moves on it by itself."""
+    manifest = Path(__file__).parents[3] / "deploy" / "k8s" / "base" / "trainer" / "training.yaml"
+    template = YAML(typ="safe").load(manifest.read_text("utf-8"))
+    root = tmp_path / "artifacts"
+    root.mkdir()
+    for mount in template["template"]["spec"]["containers"][0]["volumeMounts"]:
+        mount["mountPath"] = str(root) if mount["name"] == "artifacts" else mount["mountPath"]
+    with FakeKubernetes() as server:
+        hands = Hands(Client.of_url(server.url), "candor")
+        hands.ready()
+        hands.client.create(f"{hands.core}/podtemplates", template)
+        file = server.kubeconfig(tmp_path / "kubeconfig", namespace="candor")
+        kubernetes = KubernetesSettings(kubeconfig=file, poll_seconds=0.1, retries=1)
+        yield Ground(server, hands, root, {"executor": "kubernetes", "kubernetes": kubernetes, "device": "cpu"})
+        hands.client.http.close()

@@ -18,7 +18,7 @@ from services.trainer.backends.kubernetes.manifest import (
     job_manifest,
     job_name,
     pool_of,
-    unmounted,
+    unseen,
 )
 from services.trainer.domain.job import Job
 from services.trainer.domain.spec import Training, TrainingSpec, job_id
@@ -92,20 +92,20 @@ def test_the_pool_is_read_from_the_limits(template: dict[str, Any]) -> None:
 
 def test_a_template_that_would_lose_the_jobs_state_is_refused(template: dict[str, Any]) -> None:
     pod = template["template"]
-    container = container_of(pod, "training")
-    check_places(pod, container, ROOT, "training")
+    check_places(pod, ROOT, "training")
     with pytest.raises(CandorError, match=r"mounts no volume at /elsewhere.*CANDOR_TRAINER_ARTIFACTS") as caught:
-        check_places(pod, container, Path("/elsewhere"), "training")
+        check_places(pod, Path("/elsewhere"), "training")
     assert caught.value.reason is Reason.BACKEND_MISSING
-    with pytest.raises(CandorError, match="mounts an emptyDir at /tmp"):
-        check_places(pod, container, Path("/tmp/artifacts"), "training")
+    with pytest.raises(CandorError, match="mounts an emptyDir at /tmp/artifacts"):
+        check_places(pod, Path("/tmp/artifacts"), "training")
     with pytest.raises(CandorError, match="has no container"):
         container_of({"spec": {"containers": []}}, "training")
 
 
 def test_files_that_the_pod_may_not_see_are_warned_of(template: dict[str, Any]) -> None:
-    container = container_of(template["template"], "training")
-    (warning,) = unmounted(container, {"the base model": "/models/b", "the data set": str(ROOT / "d.jsonl")})
+    paths = {"the base model": "/models/b", "the data set": str(ROOT / "d.jsonl"), "another": "/tmp/x"}
+    warning, other = unseen(template["template"], paths, "training")
+    assert other.startswith("another (/tmp/x)")
     assert warning.startswith("the base model (/models/b) is on no volume")
 
 

@@ -18,7 +18,7 @@ from services.trainer.backends.kubernetes.manifest import (
     job_manifest,
     job_name,
     pool_of,
-    unmounted,
+    unseen,
 )
 from services.trainer.backends.kubernetes.options import Options
 from services.trainer.backends.kubernetes.tail import Tail
@@ -63,12 +63,12 @@ class KubernetesExecutor:
         template = await self._template()
         name, pod = self._options.template, template["template"]
         container = container_of(pod, name)
-        check_places(pod, container, self._root, name)
+        check_places(pod, self._root, name)
         pool = pool_of(container)
         free = self._options.gpu_memory_bytes if pool.gpu else pool.memory_bytes
         told = f"a Pod of the template {name}" + (f" ({pool.gpu})" if pool.gpu else "")
         preflight, _, _ = await asyncio.to_thread(look, spec, Device(told, bool(pool.gpu), free))
-        warnings = unmounted(container, {"the base model": spec.base, "the data set": spec.dataset})
+        warnings = unseen(pod, {"the base model": spec.base, "the data set": spec.dataset}, name)
         if not free:
             source = "CANDOR_TRAINER_KUBERNETES__GPU_MEMORY_BYTES" if pool.gpu else "the template's memory limit"
             warnings.append(_UNJUDGED.format(source, "a GPU" if pool.gpu else "the container"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -121,38 +121,41 @@ def _bytes(quantity: str) -> int:
     return int(float(number) * _UNITS[unit]) if number.replace(".", "").isdigit() and unit in _UNITS else 0
 
 
-def check_places(pod: Object, container: Object, root: Path, name: str) -> None:
+def check_places(pod: Object, root: Path, name: str) -> None:
     """The jobs' folders have to be on a volume that outlives a Pod.
 
     Raises:
         CandorError: BACKEND_MISSING.
     """
-    volumes = {each["name"]: each for each in pod["spec"].get("volumes") or []}
-    mount = next(_mounts(container, root), None)
+    mount = _mount_of(pod, root, name)
     if mount is None:
         message = (
             f"PodTemplate {name} mounts no volume at {root}, where this trainer keeps its jobs (CANDOR_TRAINER_ARTIFACTS); "
             "mount the claim that the trainer has at the same path"
         )
         raise CandorError(Reason.BACKEND_MISSING, message)
-    if "emptyDir" in volumes.get(mount["name"], {}):
+    if "emptyDir" in mount:
         message = (
-            f"PodTemplate {name} mounts an emptyDir at {mount['mountPath']}, which ends with its Pod; mount the claim that "
-            "the trainer keeps its jobs on"
+            f"PodTemplate {name} mounts an emptyDir at {root}, which ends with its Pod; mount the claim that the trainer "
+            "keeps its jobs on"
         )
         raise CandorError(Reason.BACKEND_MISSING, message)
 
 
-def unmounted(container: Object, paths: dict[str, str]) -> list[str]:
+def unseen(pod: Object, paths: dict[str, str], name: str) -> list[str]:
     """Warnings about files that a Pod of the template may not see."""
     return [
-        f"{what} ({path}) is on no volume of the Pod template: the training finds it only if the image holds it"
+        f"{what} ({path}) is on no volume of PodTemplate {name}: the training finds it only if the image holds it"
         for what, path in paths.items()
-        if next(_mounts(container, Path(path)), None) is None
+        if "emptyDir" in (_mount_of(pod, Path(path), name) or {"emptyDir": {}})
     ]
 
 
-def _mounts(container: Object, path: Path) -> Iterator[Object]:
-    """The container's mounts that a path lies on, the closest first."""
-    found = [each for each in container.get("volumeMounts") or [] if path.is_relative_to(each["mountPath"])]
-    yield from sorted(found, key=lambda each: -len(each["mountPath"]))
+def _mount_of(pod: Object, path: Path, name: str) -> Object | None:
+    """The volume that a path lies on."""
+    mounts = container_of(pod, name).get("volumeMounts") or []
+    found = [each for each in mounts if path.is_relative_to(each["mountPath"])]
+    if not found:
+        return None
+    closest = max(found, key=lambda each: len(each["mountPath"]))["name"]
+    return next((each for each in pod["spec"].get("volumes") or [] if each["name"] == closest), {"name": closest})
