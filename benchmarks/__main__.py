@@ -16,6 +16,7 @@ COMMANDS = {
     "start_up": [],
     "manifests": [],
     "grader_rpc": [],
+    "metrics": ["--kibibytes", "50"],
     "rewriter": ["--mebibytes", "256"],
     "end_to_end": [],
     "ledger": [],
