@@ -99,6 +99,12 @@ class Live:
     def gate(self, name: str) -> dict[str, Any]:
         return next(gate for gate in self.verdict["gates"] if gate["gate"] == name)
 
+    def pages(self) -> Iterator[str]:
+        """What each service exposes."""
+        for address in self.metrics.values():
+            with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as page:
+                yield page.read().decode()
+
 
 @pytest.fixture(scope="module")
 def live(
@@ -247,10 +253,13 @@ def test_the_alerts_that_this_evaluation_deserves_are_raised(live: Live) -> None
 
 
 def test_series_are_few_and_name_neither_arms_nor_people_s_texts(live: Live) -> None:
-    pages = []
-    for address in live.metrics.values():
-        with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as page:
-            pages.append(page.read().decode())
+    pages = list(live.pages())
     assert max(page.count("\n") for page in pages) < 600
     for word in ('"v1"', '"v2"', "towns", "support-bot", "127.0.0.1"):
         assert not any(word in page for page in pages), word
+
+
+def test_names_keep_to_the_conventions_of_prometheus(live: Live) -> None:
+    for page in live.pages():
+        done = subprocess.run(["promtool", "check", "metrics"], input=page, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stdout + done.stderr) == (0, "")

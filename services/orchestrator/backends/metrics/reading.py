@@ -9,7 +9,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -95,13 +95,13 @@ class LedgerReading:
         return self._view
 
     def _refresh(self) -> None:
+        view = replace(self._view, known=False)
         try:
-            self._view = self._read()
+            view = self._read()
         except CandorError as error:
             _log.warning("the ledger cannot be read for metrics", reason=error.reason.name)
-            last = self._view
-            self._view = View(families=last.families, findings=last.findings, agreement=last.agreement)
         finally:
+            self._view = view
             with self._lock:
                 self._read_at = self._clock()
                 self._reading = None
