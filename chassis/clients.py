@@ -27,13 +27,14 @@ _SERVICE_CONFIG = json.dumps(
         "methodConfig": [
             {
                 "name": [{}],
-                # Every call of ours is idempotent (by content, digest or request id), so UNAVAILABLE alone is repeated.
+                # Every call of ours is idempotent (by content, digest or request id), so these are made again: nobody was
+                # there, or a server that stops dropped a call that it had not begun (gRPC says CANCELLED for that).
                 "retryPolicy": {
                     "maxAttempts": 4,
                     "initialBackoff": "0.2s",
                     "maxBackoff": "3s",
                     "backoffMultiplier": 2,
-                    "retryableStatusCodes": ["UNAVAILABLE"],
+                    "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
                 },
             }
         ],

@@ -61,8 +61,8 @@ def from_rpc_error(error: grpc.RpcError, service: str = "") -> CandorError:
         return CandorError(Reason.DEADLINE_EXCEEDED, f"{where}no answer within the deadline")
     if code is grpc.StatusCode.UNAUTHENTICATED:
         return CandorError(Reason.CALLER_UNAUTHENTICATED, f"{where}{details or 'the token was refused'}")
-    if code is grpc.StatusCode.CANCELLED:
-        return CandorError(Reason.CANCELLED, f"{where}the call was cancelled")
+    if code is grpc.StatusCode.CANCELLED:  # by the server: whoever cancels a call here gets no answer at all
+        return CandorError(Reason.SERVICE_UNAVAILABLE, f"{where}the service stopped during the call")
     if code is grpc.StatusCode.RESOURCE_EXHAUSTED:
         return CandorError(Reason.BATCH_TOO_LARGE, f"{where}{details}")
     reason = _RETRYABLE_CODES.get(code, Reason.INTERNAL)
