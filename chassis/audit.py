@@ -1,4 +1,4 @@
-"""The audit log: one line for every call that changes something, and for every call that was turned away.
+"""The audit log: one line for every call that changes something or starts work, and for every call that was turned away.
 
 Names, digests and reasons only: never a prompt, a reply, a key or a token.
 """
@@ -29,9 +29,9 @@ class Audit:
         about = dict(_about(request))
         self._log.warning("denied", method=scopes.short(method), peer=peer, reason=error.reason.name, **about)
 
-    def changed(self, method: str, peer: str, request: Any, response: Any, outcome: str) -> None:
-        """A call that changes something has ended; `outcome` is OK or the reason of its error."""
-        if scopes.changes_state(method):
+    def done(self, method: str, peer: str, request: Any, response: Any, outcome: str) -> None:
+        """An audited call has ended; `outcome` is OK or the reason of its error."""
+        if scopes.audited(method):
             about = dict(_about(request)) | dict(_about(response))
             self._log.info("call", method=scopes.short(method), peer=peer, outcome=outcome, **about)
 

@@ -129,7 +129,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             await abort(context, CandorError(Reason.INTERNAL, message))
         finally:
             if call.admitted:
-                self._audit.changed(call.method, context.peer(), call.request, call.response, call.outcome)
+                self._audit.done(call.method, context.peer(), call.request, call.response, call.outcome)
             self._metrics.in_flight.labels(name).dec()
             self._metrics.calls.labels(name, code).inc()
             self._metrics.latency.labels(name).observe(time.perf_counter() - start)

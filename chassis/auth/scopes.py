@@ -16,8 +16,9 @@ EVERYTHING = "*"
 _METHOD = re.compile(r"/candor\.(?P<service>\w+)\.v\d+\.\w+/(?P<method>\w+)")
 _SCOPE = re.compile(r"(?P<service>[a-z]+)(?::(?P<effect>read|write)|/(?P<method>[A-Za-z]+))?")
 # By the first word of a method's name (AIP-131, 132): a method that is added later is taken for one that changes.
-_LOOKS = ("Get", "List", "Watch", "Describe", "Plan")
-_CHANGES = ("Create", "Cancel", "Delete", "Upload")
+# A plan is none of these: its pilot asks models.
+_LOOKS = ("Get", "List", "Watch", "Describe")
+_STARTS = ("Create", "Cancel", "Delete", "Upload", "Plan", "Calibrate")
 
 
 def wrong(scope: str) -> str:
@@ -47,10 +48,10 @@ def allows(scopes: Iterable[str], method: str) -> bool:
     return not enough.isdisjoint(scopes)
 
 
-def changes_state(method: str) -> bool:
-    """Whether a method leaves something behind: who called it is worth a line in the audit log."""
+def audited(method: str) -> bool:
+    """Whether a method changes what is stored, or starts work of its own: who called it is worth a line in the audit log."""
     found = _METHOD.fullmatch(method)
-    return found is not None and found["method"].startswith(_CHANGES)
+    return found is not None and found["method"].startswith(_STARTS)
 
 
 def short(method: str) -> str:
