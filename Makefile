@@ -7,8 +7,19 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH" HF_HUB_OFFLINE=1
 DOCUMENT ?=
 
+# Images: docker or podman, whichever is there. PIP_CONF names a pip.conf (a mirror; an index with CPU builds of torch).
+ENGINE ?= $(notdir $(firstword $(shell command -v docker podman)))
+IMAGES ?= rewriter trainer inference grader orchestrator operator cli
+PREFIX ?= candor
+TAG ?= $(shell sed -n 's/^VERSION = "\(.*\)"/\1/p' chassis/version.py)
+PYTHON_BASE ?=
+ACCELERATOR_BASE ?=
+PIP_CONF ?=
+
+comma := ,
+
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint format types contracts protos nightly bench coverage requirements setup setup-vllm clean
+.PHONY: help demo test check lint format types contracts protos nightly bench coverage requirements setup setup-vllm images sbom clean
 
 help: ## List the targets
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +88,25 @@ coverage: test ## Coverage of hand-written code, line by line
 
 bench: $(VENV)/.dev ## The benchmarks of one CPU machine; benchmarks/RESULTS.md says what each measures
 	$(RUN) $(BIN)/python -m benchmarks
+
+images: ## Build the container images (IMAGES, PREFIX, TAG, PYTHON_BASE, ACCELERATOR_BASE, PIP_CONF, ENGINE)
+	@test -n "$(ENGINE)" || { echo "no docker and no podman here"; exit 1; }
+	@for target in $(IMAGES); do \
+	  echo "$(PREFIX)/$$target:$(TAG)"; \
+	  $(ENGINE) build --file deploy/docker/Dockerfile --target $$target --tag $(PREFIX)/$$target:$(TAG) \
+	    --build-arg VERSION=$(TAG) --build-arg REVISION=$$(git rev-parse HEAD 2>/dev/null || echo unknown) \
+	    $(if $(PYTHON_BASE),--build-arg PYTHON_BASE=$(PYTHON_BASE)) \
+	    $(if $(ACCELERATOR_BASE),--build-arg ACCELERATOR_BASE=$(ACCELERATOR_BASE)) \
+	    $(if $(PIP_CONF),--secret id=pip$(comma)src=$(PIP_CONF)) . || exit 1; \
+	done
+
+build/sbom-tool/.done: $(BIN)/python
+	$(PYTHON) -m venv build/sbom-tool
+	build/sbom-tool/bin/python -m pip install --quiet --disable-pip-version-check cyclonedx-bom==7.5.0
+	@touch $@
+
+sbom: build/sbom-tool/.done $(VENV)/.local ## Software bills of materials (CycloneDX): of .venv, and of each of IMAGES that is built
+	@ENGINE="$(ENGINE)" PREFIX=$(PREFIX) TAG=$(TAG) sh tools/write_sboms.sh build/sbom-tool $(VENV) $(IMAGES)
 
 requirements: $(VENV)/.dev ## Resolve requirements/*.txt anew from pyproject.toml and pins.in
 	PATH="$(CURDIR)/$(BIN):$$PATH" sh tools/compile_requirements.sh

@@ -1,0 +1,61 @@
+"""Images that are really built, and pods made from rendered templates. Skipped with the reason where podman cannot be used."""
+
+import fcntl
+import shutil
+import uuid
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tools.containers.images import ROOT, build
+from tools.containers.images import image as name_of
+from tools.containers.objects import Objects
+from tools.containers.podman import Podman
+from tools.containers.pods import Network
+
+Image = Callable[[str], str]
+
+
+@pytest.fixture(scope="session")
+def podman() -> Podman:
+    found = Podman()
+    if why := found.unusable():
+        pytest.skip(f"images were not built and started: {why}")
+    return found
+
+
+@pytest.fixture(scope="session")
+def image(podman: Podman, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Image:
+    """A target's image by its name, built once for all workers."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base if worker_id == "master" else base.parent
+
+    def built(target: str) -> str:
+        done = shared / f"image-{target}"
+        with (shared / "images.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not done.exists():
+                build(podman, target)
+                done.touch()
+        return name_of(target)
+
+    return built
+
+
+@pytest.fixture
+def objects() -> Objects:
+    """What the overlay for machines without GPUs is rendered to."""
+    if shutil.which("kubectl") is None:
+        pytest.skip("pods were not started from rendered manifests: kubectl is not installed")
+    return Objects.render(ROOT / "deploy" / "k8s" / "overlays" / "cpu-only")
+
+
+@pytest.fixture
+def network(podman: Podman, image: Image) -> Iterator[Network]:
+    """A network for pods, which ends with them."""
+    network = Network(podman, f"candor-{uuid.uuid4().hex[:8]}", image)
+    network.open()
+    try:
+        yield network
+    finally:
+        network.close()

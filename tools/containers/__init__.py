@@ -1,0 +1,1 @@
+"""Candor's images and manifests without a cluster: build the images, run rendered Pod templates as podman containers."""
