@@ -117,8 +117,9 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
             raise
         except CandorError as error:
             code, call.outcome = error.reason.entry.status, error.reason.name
-            self._log.info("call refused", method=name, reason=error.reason.name)
-            if not call.admitted:
+            if call.admitted:
+                self._log.info("call refused", method=name, reason=error.reason.name)
+            else:
                 self._audit.denied(call.method, context.peer(), call.request, error)
             await abort(context, error)
         except Exception:  # noqa: BLE001

@@ -1,6 +1,7 @@
 """A server over a real channel: health, reflection, tokens, request ids, errors, drain, metrics."""
 
 import asyncio
+import contextlib
 import hashlib
 import io
 import urllib.request
@@ -15,6 +16,7 @@ from candor.inference.v1 import inference_pb2_grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from chassis.auth.callers import Limits
 from chassis.clients import Target, connect, stream, translated
 from chassis.errors import CandorError, Reason
 from chassis.logs import configure, request_id
@@ -41,6 +43,15 @@ async def describe(address: str, token: str = "") -> pb.DescribeModelResponse:
 async def health(channel: grpc.aio.Channel, name: str) -> str:
     response = await health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=name), timeout=5)
     return str(health_pb2.HealthCheckResponse.ServingStatus.Name(response.status))
+
+
+async def ended(call: Any) -> None:
+    with contextlib.suppress(asyncio.CancelledError, grpc.aio.AioRpcError):
+        if hasattr(call, "__aiter__"):
+            async for _ in call:
+                pass
+        else:
+            await call
 
 
 async def test_a_call_is_answered(service: Build) -> None:
@@ -320,6 +331,39 @@ async def test_a_call_that_outlives_the_drain_is_cut(service: Build, latch: Any)
     with pytest.raises(grpc.aio.AioRpcError):
         await call
     await channel.close()
+
+
+async def test_a_call_that_its_caller_gave_up_frees_its_place(service: Build) -> None:
+    arrived, left = asyncio.Event(), asyncio.Event()
+    waits = True
+
+    async def wait() -> None:
+        if waits:
+            arrived.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                left.set()
+
+    async with running(service(wait), ServerSettings(limits=Limits(calls_in_flight=1))) as address:
+        channel = connect(Target(address))
+        stub = inference_pb2_grpc.InferenceServiceStub(channel)
+        for kind in (stub.DescribeModel, stub.BatchGenerate):
+            waits = True
+            call = kind(pb.DescribeModelRequest() if kind is stub.DescribeModel else pb.BatchGenerateRequest())
+            reading = asyncio.create_task(ended(call))
+            await arrived.wait()
+            with pytest.raises(CandorError) as caught:
+                await describe(address)
+            assert caught.value.reason is Reason.CALLER_LIMITED
+            call.cancel()
+            await left.wait()
+            await reading
+            waits = False
+            assert (await describe(address)).identity.digest == "sha256:1"
+            arrived.clear()
+            left.clear()
+        await channel.close()
 
 
 async def test_metrics_have_their_own_port(service: Build, unused_tcp_port: int) -> None:

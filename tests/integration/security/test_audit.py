@@ -1,5 +1,8 @@
 """The audit log over the real services: who started what, who was turned away, and nothing that is nobody's business."""
 
+import asyncio
+import io
+import urllib.request
 from typing import Any
 
 import grpc
@@ -79,3 +82,19 @@ async def test_changes_and_denials_are_logged_with_names_and_never_with_tokens_o
     assert deleted["peer"].startswith("ipv4:127.0.0.1:")
     for secret in (*TOKENS.values(), "a-token-that-is-wrong", PROMPT):
         assert secret not in logs.read()
+
+
+async def test_the_metrics_port_knows_no_caller_and_no_token(started: Any, unused_tcp_port: int) -> None:
+    callers = {"platform": entry(TOKENS["platform"], "orchestrator:read")}
+    async with started("grader", callers=callers, metrics_port=unused_tcp_port) as suite:
+        for token in (TOKENS["platform"], "a-token-that-is-wrong"):
+            async with connect(Target.with_token(suite.addresses["grader"], token)) as channel:
+                await ended(grader_pb2_grpc.GraderServiceStub(channel).GetGraderInfo(grader_pb2.GetGraderInfoRequest()))
+        url = f"http://127.0.0.1:{unused_tcp_port}/metrics"
+        page: io.BufferedIOBase = await asyncio.to_thread(urllib.request.urlopen, url, timeout=5)
+        with page:
+            text = page.read().decode()
+    assert 'code="PERMISSION_DENIED"' in text
+    assert 'code="UNAUTHENTICATED"' in text
+    for secret in (*TOKENS.values(), "a-token-that-is-wrong", "platform"):
+        assert secret not in text
