@@ -25,6 +25,7 @@ def lines(
         "cause": evaluation.failure_reason,
         "progress": counts(evaluation.progress),
         "created": _time(evaluation.create_time),
+        "created by": plain(evaluation.created_by),
         "updated": _time(evaluation.update_time),
     }
     for label, value in fields.items():
