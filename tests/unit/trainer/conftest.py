@@ -99,9 +99,13 @@ def store(tmp_path: Path) -> FileJobs:
 def make_service(tmp_path: Path) -> Callable[..., TrainerService]:
     """A service on the test's folder; another one on the same folder is a restarted server."""
 
-    def make(executor: FakeExecutor, max_running: int = 1, store: FileJobs | None = None) -> TrainerService:
+    def make(
+        executor: FakeExecutor, max_running: int = 1, store: FileJobs | None = None, default: str = "process"
+    ) -> TrainerService:
         kept = store or FileJobs(tmp_path)
-        return TrainerService(kept, FakeSources(), {"process": executor}, Metrics("trainer"), {"process": max_running})
+        executors = {"process": executor, default: executor}
+        places = {"process": max_running, default: max_running}
+        return TrainerService(kept, FakeSources(), executors, Metrics("trainer"), places, default)
 
     return make
 

@@ -11,6 +11,8 @@ from services.trainer.backends.kubernetes.standing import Kind, failure, look
 
 Object = dict[str, Any]
 CREATED = "2026-03-01T10:00:00Z"
+BEGAN = 1772359200.0
+NOW = BEGAN + 600
 NO_GPU = "0/4 nodes are available: 1 Insufficient nvidia.com/gpu, 3 node(s) had untolerated taint {pool: cpu}."
 NO_CLAIM = '0/4 nodes are available: persistentvolumeclaim "candor-artifacts" not found. not found'
 
@@ -45,8 +47,9 @@ def waiting(reason: str, message: str = "m") -> Object:
     return pod(state={"waiting": {"reason": reason, "message": message}})
 
 
-def event(reason: str, message: str, uid: str = "pod-uid", name: str = "p") -> Object:
-    return {"reason": reason, "message": message, "involvedObject": {"uid": uid, "name": name}}
+def event(reason: str, message: str, uid: str = "pod-uid", name: str = "p", at: str = "10:09:00") -> Object:
+    about = {"uid": uid, "name": name}
+    return {"reason": reason, "message": message, "involvedObject": about, "lastTimestamp": f"2026-03-01T{at}Z"}
 
 
 QUOTA = (
@@ -127,7 +130,7 @@ SECURITY = 'Error creating: pods "j-x" is forbidden: violates PodSecurity "restr
     ],
 )
 def test_a_standing_is_told(pods: list[Object], events: list[Object], kind: Kind, told: str) -> None:
-    standing = look(job(), pods, events)
+    standing = look(job(), pods, events, NOW)
     assert standing.kind is kind
     assert standing.sentence() == told
 
@@ -135,24 +138,24 @@ def test_a_standing_is_told(pods: list[Object], events: list[Object], kind: Kind
 def test_a_job_in_a_queue_says_what_the_queue_says() -> None:
     suspended = condition("Suspended")
     workload = event("Pending", "couldn't assign flavors: insufficient quota for nvidia.com/gpu", name="job-j-0a1b2")
-    standing = look(job(suspended, suspend=True, queue="gpus"), [], [workload])
+    standing = look(job(suspended, suspend=True, queue="gpus"), [], [workload], NOW)
     assert standing.kind is Kind.QUEUED
     assert standing.sentence() == (
         "waits in the queue gpus: couldn't assign flavors: insufficient quota for nvidia.com/gpu"
     )
-    assert look(job(suspend=True), [], []).told == "the Job is suspended"
+    assert look(job(suspend=True), [], [], NOW).told == "the Job is suspended"
 
 
 def test_waiting_is_counted_from_what_the_cluster_says_so_that_a_restart_does_not_begin_anew() -> None:
-    assert look(job(), [unscheduled(NO_GPU)], []).since == 1772359200
+    assert look(job(), [unscheduled(NO_GPU)], [], NOW).since == BEGAN
     on_node = pod("Pending", condition("PodScheduled"), state={"waiting": {"reason": "ErrImagePull"}})
-    assert look(job(), [on_node], []).since == 1772359200 + 300
+    assert look(job(), [on_node], [], NOW).since == BEGAN + 300
 
 
 def test_an_end_is_told_with_the_last_pods() -> None:
-    assert look(job(condition("Complete")), [], []).kind is Kind.COMPLETE
+    assert look(job(condition("Complete")), [], [], NOW).kind is Kind.COMPLETE
     failed = look(
-        job(condition("Failed", "BackoffLimitExceeded", "Job has reached the specified backoff limit")), [], []
+        job(condition("Failed", "BackoffLimitExceeded", "Job has reached the specified backoff limit")), [], [], NOW
     )
     ended = pod("Failed", state={"terminated": {"exitCode": 137, "reason": "OOMKilled"}})
     reason, why = failure(failed, [ended])
@@ -169,3 +172,10 @@ def test_an_end_is_told_with_the_last_pods() -> None:
             "Evicted: The node was low on resource: memory."
         ),
     )
+
+
+def test_trouble_that_is_over_is_not_told_any_more() -> None:
+    """A volume that came late, and then an image that takes long."""
+    mounted = event("FailedMount", "timed out waiting for the volume", at="10:02:00")
+    standing = look(job(), [waiting("ContainerCreating", "")], [mounted], NOW)
+    assert (standing.kind, standing.told) == (Kind.NO_PLACE, "the Pod is being started")

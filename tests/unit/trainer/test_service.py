@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -298,3 +299,15 @@ async def test_a_finished_job_that_lost_an_adapter_runs_again_when_it_is_created
     assert (again.name, again.state, again.checkpoints) == (job.name, "PENDING", ())
     await all_events(service, job.name)
     assert service.get(job.name).state == "SUCCEEDED"
+
+
+async def test_where_a_job_trains_is_the_servers_choice_unless_the_spec_says_and_no_part_of_the_job(
+    make_service: Make, executor: Any, spec_of: Spec
+) -> None:
+    service = make_service(executor, default="kubernetes")
+    executor.allow()
+    job = await service.create(replace(spec_of(), executor=""))
+    assert job.spec.executor == "kubernetes"
+    await all_events(service, job.name)
+    again = await service.create(replace(spec_of(), executor="process"))
+    assert (again.name, again.spec.executor) == (job.name, "kubernetes"), "it is trained once"

@@ -122,9 +122,9 @@ class Following:
             if job is None:
                 raise CandorError(Reason.TRAINING_FAILED, f"somebody deleted the Job {self._name}; {_AGAIN}")
             pods = await self._cluster.pods(self._name)
-            standing = look(job, pods, [])
+            standing = look(job, pods, [], time.time())
             if standing.kind in (Kind.QUEUED, Kind.NO_PLACE):
-                standing = look(job, pods, await self._cluster.warnings())
+                standing = look(job, pods, await self._cluster.warnings(), time.time())
         except RefusedError as refused:
             self._log.warning("job not looked at", job=self._name, code=refused.code, message=refused.message)
             return []  # it trains all the same

@@ -24,6 +24,8 @@ _IMAGE = (
 )
 _SETUP = ("CreateContainerConfigError", "CreateContainerError", "RunContainerError", "StartError")
 _LONGEST = 500
+# A kubelet repeats what still troubles it every two minutes; an older event tells of trouble that is over.
+_FRESH_SECONDS = 300.0
 
 
 class Kind(StrEnum):
@@ -57,13 +59,14 @@ class Standing(NamedTuple):
         return f"{self.told}: {self.detail}" if self.detail else self.told
 
 
-def look(job: Object, pods: Sequence[Object], warnings: Sequence[Object]) -> Standing:
+def look(job: Object, pods: Sequence[Object], warnings: Sequence[Object], now: float) -> Standing:
     """Judge.
 
     Args:
         job: The Job.
         pods: Its Pods, the newest last.
         warnings: Warning events of the namespace, the newest last.
+        now: Seconds since 1970.
     """
     conditions = _conditions(job)
     began = _time(job["metadata"]["creationTimestamp"])
@@ -80,7 +83,7 @@ def look(job: Object, pods: Sequence[Object], warnings: Sequence[Object]) -> Sta
     if "deletionTimestamp" in pod["metadata"]:
         since = _time(pod["metadata"]["deletionTimestamp"])
         return Standing(Kind.NO_PLACE, "the Pod is being taken away; the training goes on in another one", "", since)
-    return _pod(pod, warnings)
+    return _pod(pod, [each for each in warnings if now - _told_at(each) <= _FRESH_SECONDS])
 
 
 def _suspended(job: Object, conditions: dict[str, Object], warnings: Sequence[Object], began: float) -> Standing:
@@ -173,6 +176,11 @@ def terminated(pod: Object) -> Object:
         if ended := (status.get("state") or {}).get("terminated"):
             return dict(ended)
     return {}
+
+
+def _told_at(event: Object) -> float:
+    last = (event.get("series") or {}).get("lastObservedTime") or event.get("lastTimestamp") or event.get("eventTime")
+    return _time(str(last or ""))
 
 
 def _conditions(item: Object, status: str | None = "True") -> dict[str, Object]:

@@ -8,6 +8,7 @@ job's folder, which the server reads whenever it is there, and SIGTERM means sto
 from __future__ import annotations
 
 import ctypes
+import errno
 import fcntl
 import json
 import os
@@ -78,13 +79,15 @@ def to_parent(*, speaks: bool = True) -> Channel:
 
 def to_folder(folder: Path, *, speaks: bool = True) -> Channel:
     """Into the job's folder, from whatever machine; each line is on disk before the next step."""
-    file = (folder / REPORTS).open("ab", buffering=0)
-    if not ends_a_line(folder / REPORTS):
-        file.write(b"\n")
+    file = os.open(folder / REPORTS, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)  # open as long as the worker lives
 
     def write(line: bytes) -> None:
-        file.write(line)
-        os.fsync(file.fileno())
+        if os.write(file, line) < len(line):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.fsync(file)
+
+    if not ends_a_line(folder / REPORTS):
+        write(b"\n")
 
     channel = Channel(write, speaks=speaks)
     signal.signal(signal.SIGTERM, lambda _number, _frame: channel.stop())
