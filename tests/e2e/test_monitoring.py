@@ -45,7 +45,9 @@ def expressions() -> list[str]:
     found += [
         rule["expr"] for path in RULES for group in YAML(typ="safe").load(path)["groups"] for rule in group["rules"]
     ]
-    return [expr.replace("$family", ".*").replace("$__rate_interval", "1m") for expr in found]
+    return [
+        expr.replace("$family", ".*").replace("$namespace", ".*").replace("$__rate_interval", "1m") for expr in found
+    ]
 
 
 def recorded() -> set[str]:
