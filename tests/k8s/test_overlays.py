@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from chassis.auth.callers import read_callers
+from tools.manifests.check import findings
 from tools.manifests.combinations import completed
 from tools.manifests.objects import LONG_RUNNING, Object, matches, of_kind, pods
-from tools.manifests.render import ROOT, render
+from tools.manifests.render import K8S, render
 
 Rendered = Callable[[str], list[Object]]
 CLOUDS = ("aks", "eks", "gke")
@@ -169,15 +172,22 @@ def test_the_database_s_address_is_in_a_secret(cloud: str, rendered: Rendered) -
     assert url["valueFrom"] == {"secretKeyRef": {"name": "candor-postgres", "key": "url"}}
 
 
-def test_an_image_is_replaced_in_one_place(tmp_path_factory: pytest.TempPathFactory) -> None:
-    folder = tmp_path_factory.mktemp("mine")
-    up = "/".join([".."] * (len(folder.parts) - 1))
+def test_another_namespace_is_one_line(overlay: str, tmp_path: Path) -> None:
+    up = os.path.relpath(K8S, tmp_path)
+    kustomization = {"namespace": "elsewhere", "resources": [f"{up}/overlays/{overlay}"]}
+    (tmp_path / "kustomization.yaml").write_text(json.dumps(kustomization))
+    objects = render(tmp_path)
+    assert findings(objects) == []
+    assert {each["metadata"]["namespace"] for each in objects if "namespace" in each["metadata"]} == {"elsewhere"}
+
+
+def test_an_image_is_replaced_in_one_place(tmp_path: Path) -> None:
     overlay = {
-        "resources": [f"{up}{ROOT}/deploy/k8s/overlays/gke"],
+        "resources": [f"{os.path.relpath(K8S, tmp_path)}/overlays/gke"],
         "images": [{"name": "candor/inference", "newName": "mine/inference", "newTag": "7"}],
     }
-    (folder / "kustomization.yaml").write_text(json.dumps(overlay))
-    images = {container["image"] for pod in pods(render(folder)) for container in pod.containers}
+    (tmp_path / "kustomization.yaml").write_text(json.dumps(overlay))
+    images = {container["image"] for pod in pods(render(tmp_path)) for container in pod.containers}
     assert "mine/inference:7" in images
     assert not [image for image in images if image.startswith("candor/inference")]
 

@@ -173,7 +173,7 @@ BINDING: Object = {
     "kind": "RoleBinding",
     "metadata": {"name": "reader", "namespace": "candor"},
     "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "reader"},
-    "subjects": [{"kind": "ServiceAccount", "name": "grader"}],
+    "subjects": [{"kind": "ServiceAccount", "name": "grader", "namespace": "candor"}],
 }
 
 
@@ -201,10 +201,12 @@ def test_rights_without_need_are_found(rule: Object, said: str, rendered: Callab
 
 
 def test_rights_are_given_to_our_accounts_by_roles_that_there_are(rendered: Callable[[str], list[Object]]) -> None:
-    nobody = {**BINDING, "subjects": [{"kind": "Group", "name": "system:authenticated"}]}
+    elsewhere = {"kind": "ServiceAccount", "name": "grader", "namespace": "default"}
+    nobody = {**BINDING, "subjects": [{"kind": "Group", "name": "system:authenticated"}, elsewhere]}
     found = findings([*rendered("gke"), nobody])
     assert "RoleBinding/reader: there is no Role reader" in found
     assert "RoleBinding/reader: Group system:authenticated is no account of ours" in found
+    assert "RoleBinding/reader: ServiceAccount grader in default is no account of ours" in found
 
 
 def test_an_account_with_rights_has_a_pod_with_its_token(rendered: Callable[[str], list[Object]]) -> None:

@@ -62,9 +62,13 @@ def rights(objects: Sequence[Object]) -> Iterator[str]:
     for binding in of_kind(objects, "RoleBinding", "ClusterRoleBinding"):
         if binding["roleRef"]["name"] not in names(objects, binding["roleRef"]["kind"]):
             yield f"{label(binding)}: there is no {binding['roleRef']['kind']} {binding['roleRef']['name']}"
+        accounts = {
+            (each["metadata"]["name"], each["metadata"].get("namespace")) for each in of_kind(objects, "ServiceAccount")
+        }
         for subject in binding.get("subjects", []):
-            if subject["kind"] != "ServiceAccount" or subject["name"] not in names(objects, "ServiceAccount"):
-                yield f"{label(binding)}: {subject['kind']} {subject['name']} is no account of ours"
+            if subject["kind"] != "ServiceAccount" or (subject["name"], subject.get("namespace")) not in accounts:
+                where = f" in {subject['namespace']}" if "namespace" in subject else ""
+                yield f"{label(binding)}: {subject['kind']} {subject['name']}{where} is no account of ours"
 
 
 def images(objects: Sequence[Object]) -> Iterator[str]:
