@@ -44,17 +44,20 @@ Schema = dict[str, Any]
 
 
 class Messages:
-    """The messages of the protos by full name, and the comments on their fields."""
+    """The messages of the protos by full name, and the comments on them and their fields."""
 
     def __init__(self, files: descriptor_pb2.FileDescriptorSet) -> None:
         self.by_name: dict[str, descriptor_pb2.DescriptorProto] = {}
         self.comments: dict[tuple[str, str], str] = {}
+        self.purposes: dict[str, str] = {}
         for file in files.file:
             names: dict[tuple[int, ...], str] = {}
             for index, message in enumerate(file.message_type):
                 self._add(message, f".{file.package}.{message.name}", (4, index), names)
             for location in file.source_code_info.location:
                 path = tuple(location.path)
+                if path in names:
+                    self.purposes[names[path]] = " ".join(location.leading_comments.split())
                 if len(path) >= 4 and path[-2] == _MESSAGE_FIELD and path[:-2] in names:
                     owner = names[path[:-2]]
                     field = self.by_name[owner].field[path[-1]].name
@@ -85,7 +88,7 @@ class Messages:
 
     def _field(self, owner: str, field: descriptor_pb2.FieldDescriptorProto) -> Schema:
         key = f"{self.by_name[owner].name}.{field.name}"
-        comment = self.comments.get((owner, field.name), "")
+        comment = self.comments.get((owner, field.name)) or self.purposes.get(field.type_name)
         described: Schema = {"description": comment} if comment else {}
         nested = self.by_name.get(field.type_name)
         if nested is not None and nested.options.map_entry:

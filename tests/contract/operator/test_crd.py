@@ -15,6 +15,7 @@ from candor.orchestrator.v1 import evaluation_pb2
 from google.protobuf import json_format
 from ruamel.yaml import YAML
 
+from candor_cli.document import read_document
 from candor_operator.domain.status import MOST_BYTES, OWN_FIELDS
 from chassis.custom_resource import OPERATOR_FIELDS, document_of
 from chassis.errors import CandorError
@@ -22,6 +23,7 @@ from services.orchestrator.convert.documents import spec_from_proto
 from services.orchestrator.domain.validate import violations
 
 ROOT = Path(__file__).resolve().parents[3]
+EXAMPLES = ROOT / "examples" / "20-on-kubernetes"
 SCRIPT = "tools/generate_crd.py"
 DEFINITION = YAML(typ="safe").load((ROOT / "deploy/k8s/crd/evaluations.yaml").read_text(encoding="utf-8"))
 (VERSION,) = DEFINITION["spec"]["versions"]
@@ -135,6 +137,14 @@ def test_every_field_of_the_document_and_of_the_operator_is_there_with_its_meani
     assert "percentage points" in SCHEMA["spec"]["properties"]["gate"]["properties"]["margin_pp"]["description"]
     assert set(SCHEMA["status"]["properties"]) == {*OWN_FIELDS, "kopf"}
     assert MOST_BYTES < 2048
+
+
+@pytest.mark.parametrize("path", sorted(EXAMPLES.glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_examples_are_good_here_and_on_the_command_line(path: Path) -> None:
+    item = YAML(typ="safe").load(path.read_text(encoding="utf-8"))
+    assert list(jsonschema.Draft4Validator(SCHEMA["spec"]).iter_errors(item["spec"])) == []
+    assert _refused_by_orchestrator(item["spec"]) == []
+    assert read_document(path).spec == _message(item["spec"])
 
 
 def test_a_list_reads_well() -> None:

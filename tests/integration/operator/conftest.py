@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import random
 import secrets
 import socket
 import subprocess
@@ -177,7 +178,7 @@ class Orchestrator:
 
     async def start(self) -> None:
         await self.stack.enter_async_context(suite(self.state, first_port=self.port, token=TOKEN))
-        self.channel = connect(Target(self.target, TOKEN))
+        self.channel = connect(Target.with_token(self.target, TOKEN))
         self.stack.push_async_callback(self.channel.close)
 
     async def stop(self) -> None:
@@ -200,18 +201,16 @@ class Orchestrator:
 
 @pytest.fixture
 async def orchestrator(tmp_path: Path) -> AsyncIterator[Orchestrator]:
-    found = Orchestrator(tmp_path / "state", _free_ports(3))
+    found = Orchestrator(tmp_path / "state", _free_ports(4))
     await found.start()
     yield found
     await found.stop()
 
 
 def _free_ports(count: int) -> int:
-    """The first of so many ports in a row on which nobody listens."""
+    """The first of so many ports in a row on which nobody listens, below those that are given to outgoing connections."""
     while True:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            first = int(probe.getsockname()[1])
+        first = random.randrange(20_000, 32_000)
         try:
             for port in range(first, first + count):
                 with socket.socket() as probe:

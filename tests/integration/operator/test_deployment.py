@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
+import subprocess
 import threading
 import time
 import urllib.error
@@ -110,6 +112,30 @@ async def test_of_two_operators_one_leads_and_the_other_takes_over(
     followed = (tmp_path / "operator-1.log").read_text(encoding="utf-8")
     assert "/after: Verdict" in followed
     assert "/before: " not in followed
+
+
+@pytest.mark.parametrize("namespace", ["real"], indirect=True)
+async def test_kubectl_waits_and_lists(
+    namespace: Any, orchestrator: Any, operators: Any, spec: Spec, tmp_path: Path
+) -> None:
+    kubectl = shutil.which("kubectl")
+    if kubectl is None:
+        pytest.skip("no kubectl here: waiting and listing were not run")
+    operators.start(namespace, orchestrator.target)
+    namespace.create(spec(items=12))
+
+    async def told(*arguments: str) -> str:
+        command = [kubectl, "--kubeconfig", str(namespace.kubeconfig), "--namespace", namespace.name, *arguments]
+        done = await asyncio.to_thread(subprocess.run, command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return str(done.stdout)
+
+    assert "condition met" in await told("wait", "evl/nightly", "--for=condition=Verdict", "--timeout=90s")
+    header, line = (await told("get", "evl")).splitlines()
+    assert header.split() == ["NAME", "ARMS", "PHASE", "VERDICT", "DONE/TOTAL", "AGE"]
+    assert line.split()[:5] == ["nightly", "v1,", "v2", "Done", "FAIL"]
+    assert "worse" in await told("get", "evl", "-o", "wide")
+    assert "percentage points" in await told("explain", "evl.spec.gate.margin_pp")
 
 
 async def _until_peers(client: Client, path: str, names: set[str]) -> None:
