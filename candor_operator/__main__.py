@@ -25,7 +25,7 @@ def main() -> int:
         log_format=kopf.LogFormat.JSON if settings.log_format == "json" else kopf.LogFormat.FULL,
     )
     if settings.log_level != "DEBUG":  # each step of each resource, each probe
-        for chatty in ("kopf.objects", "aiohttp.access"):
+        for chatty in ("kopf.objects", "kopf.activities.probe", "aiohttp.access"):
             logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
         asyncio.run(operate(settings))

@@ -114,6 +114,22 @@ async def test_of_two_operators_one_leads_and_the_other_takes_over(
     assert "/before: " not in followed
 
 
+@pytest.mark.parametrize("namespace", ["fake"], indirect=True)
+async def test_one_operator_may_serve_all_namespaces(
+    namespace: Any, orchestrator: Any, operators: Any, spec: Spec
+) -> None:
+    client = namespace.client
+    client.create("/apis/kopf.dev/v1/clusterkopfpeerings", {"metadata": {"name": "all"}})
+    client.create("/api/v1/namespaces", {"metadata": {"name": "elsewhere"}})
+    operators.start(namespace, orchestrator.target, namespaces="[]", cluster_wide="true", peering="all")
+    elsewhere = Namespace(client, "elsewhere", namespace.kubeconfig)
+    for each in (namespace, elsewhere):
+        each.create(spec(items=12))
+    for each in (namespace, elsewhere):
+        await each.until(has_verdict)
+    assert len(await orchestrator.evaluations()) == 2
+
+
 @pytest.mark.parametrize("namespace", ["real"], indirect=True)
 async def test_kubectl_waits_and_lists(
     namespace: Any, orchestrator: Any, operators: Any, spec: Spec, tmp_path: Path
