@@ -73,6 +73,7 @@ def _framework(settings: OperatorSettings) -> kopf.OperatorSettings:
     found.watching.connect_timeout = 10
     found.networking.connect_timeout = 10
     found.networking.request_timeout = 30
+    found.networking.error_backoffs = (1, 2, 3, 5)  # what the rights do not allow is done without, soon
     found.peering.lifetime = settings.peering_seconds
     found.persistence.finalizer = FINALIZER
     found.persistence.diffbase_storage = _NothingKept()

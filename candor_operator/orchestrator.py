@@ -13,6 +13,7 @@ _SERVICE = "orchestrator"
 _SECONDS = 30.0
 _CREATE_SECONDS = 1800.0  # the plan describes the arms: hashing the weights of a checkpoint takes its time
 _PAGE, _PAGES = 100, 20
+_OPEN = ("PENDING", "RUNNING")
 
 
 class Orchestrator:
@@ -38,7 +39,7 @@ class Orchestrator:
                 case Cancel():
                     return await self._cancel(call)
                 case Find():
-                    return await self._find(call.request_id)
+                    return await self._find(call)
 
     async def _create(self, call: Create, resource: Resource) -> orchestrator_pb2.Evaluation:
         request = orchestrator_pb2.CreateEvaluationRequest(
@@ -55,20 +56,25 @@ class Orchestrator:
 
     async def _cancel(self, call: Cancel) -> orchestrator_pb2.Evaluation:
         found = await self._get(call.evaluation)
-        if found.request_id != call.request_id:
+        if not _is_of(found, call.uid):
             return found
         request = orchestrator_pb2.CancelEvaluationRequest(name=call.evaluation)
         return await self._stub.CancelEvaluation(request, timeout=_SECONDS)
 
-    async def _find(self, request_id: str) -> orchestrator_pb2.Evaluation | None:
+    async def _find(self, call: Find) -> orchestrator_pb2.Evaluation | None:
         token = ""
         for _ in range(_PAGES):
             request = orchestrator_pb2.ListEvaluationsRequest(page_size=_PAGE, page_token=token)
             page = await self._stub.ListEvaluations(request, timeout=_SECONDS)
             for each in page.evaluations:
-                if each.request_id == request_id:
+                if each.request_id == call.request_id or (each.state in _OPEN and _is_of(each, call.uid)):
                     return each
             token = page.next_page_token
             if not token:
                 break
         return None
+
+
+def _is_of(evaluation: orchestrator_pb2.Evaluation, uid: str) -> bool:
+    """Whether a resource has started it, be it for an earlier generation that differs in the gate alone."""
+    return evaluation.request_id.startswith(f"{uid}-")

@@ -113,16 +113,17 @@ class Reconciler:
         Raises:
             Unstopped: Try again.
         """
-        memory = self._memory(body["metadata"]["uid"])
+        uid = body["metadata"]["uid"]
+        memory = self._memory(uid)
         memory.deleted = True
         if memory.under_way is not None:  # an answer that comes later would start what nobody stops
             memory.under_way.cancel()
             await asyncio.wait([memory.under_way])
-        call = stopping_call(read_status(_latest(body, memory).get("status") or {}))
+        call = stopping_call(read_status(_latest(body, memory).get("status") or {}), uid)
         try:
             if isinstance(call, Find):
                 found = await self._calls.carry_out(call)
-                call = None if found is None else Cancel(found.name, call.request_id)
+                call = None if found is None else Cancel(found.name, uid)
             if not isinstance(call, Cancel):
                 return ""
             await self._calls.carry_out(call)

@@ -12,7 +12,7 @@ from candor_operator.domain.calls import Call, Cancel, Create, Find, Look
 from candor_operator.domain.deciding import refused, told, without_run
 from candor_operator.domain.resource import Resource
 from candor_operator.domain.status import ACCEPTED, RUNNING, VERDICT, PastVerdict, Status
-from chassis.errors import CandorError, Reason
+from chassis.errors import CandorError, ExitCode, Reason
 
 Answer = orchestrator_pb2.Evaluation | None
 # The document itself is at fault. Whatever else is refused may be mended around it: settings, credentials, models.
@@ -110,7 +110,7 @@ def _mirrored(resource: Resource, status: Status, evaluation: orchestrator_pb2.E
             return _concluded(resource, found, evaluation, now)
         case "FAILED":
             reason = Reason.__members__.get(evaluation.failure_reason, Reason.INTERNAL)
-            found = replace(found, phase="Retrying" if reason.entry.retryable else "Failed")
+            found = replace(found, phase="Retrying" if _may_go_on(reason) else "Failed")
             return _without_verdict(found, reason.name, evaluation.reason, now)
         case "CANCELLED":
             return _without_verdict(replace(found, phase="Cancelled"), "CANCELLED", evaluation.reason, now)
@@ -119,6 +119,12 @@ def _mirrored(resource: Resource, status: Status, evaluation: orchestrator_pb2.E
     if not found.verdict:
         found = found.with_condition(VERDICT, "False", "Running", "there is none yet", now)
     return found
+
+
+def _may_go_on(reason: Reason) -> bool:
+    """Whether an evaluation that broke is worth going on with: it costs little to find out that nothing was mended."""
+    around = reason.entry.exit_code is ExitCode.BAD_DOCUMENT and reason not in _OF_THE_DOCUMENT
+    return reason.entry.retryable or around or reason is Reason.CANCELLED  # a call, by a service that was stopped
 
 
 def _without_verdict(status: Status, reason: str, message: str, now: datetime) -> Status:

@@ -26,17 +26,18 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Cancel:
-    """Stop the evaluation, unless another request started it."""
+    """Stop the evaluation, unless it is not one of this resource."""
 
     evaluation: str
-    request_id: str
+    uid: str
 
 
 @dataclass(frozen=True, slots=True)
 class Find:
-    """Look for an evaluation that was asked for and whose name was never learnt."""
+    """Look for an evaluation that was asked for and whose name was never learnt: by the id, or what the resource has running."""
 
     request_id: str
+    uid: str
 
 
 Call = Create | Look | Cancel | Find

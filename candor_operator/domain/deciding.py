@@ -38,17 +38,17 @@ def next_call(resource: Resource, status: Status) -> Call | None:
     if not status.open:
         return None
     if status.digest != resource.digest:
-        return stopping_call(status)
+        return stopping_call(status, resource.uid)
     if not status.evaluation or status.phase == "Retrying":
         return Create(status.request_id, reuse=bool(status.history) and status.slot is None)
     return Look(status.evaluation)
 
 
-def stopping_call(status: Status) -> Call | None:
+def stopping_call(status: Status, uid: str) -> Call | None:
     """The call that stops what may run; None when nothing does."""
     if not status.open:
         return None
-    return Cancel(status.evaluation, status.request_id) if status.evaluation else Find(status.request_id)
+    return Cancel(status.evaluation, uid) if status.evaluation else Find(status.request_id, uid)
 
 
 def without_run(status: Status, now: datetime, reason: str, message: str) -> Status:

@@ -94,6 +94,19 @@ async def test_the_rights_of_its_account_are_enough(
     assert "permission" not in log
 
 
+@pytest.mark.parametrize("namespace", ["fake"], indirect=True)
+async def test_without_the_rights_to_look_around_in_the_cluster_it_works_in_its_namespace(
+    namespace: Any, fake: FakeKubernetes, orchestrator: Any, operators: Any, spec: Spec, tmp_path: Path
+) -> None:
+    fake.account(TOKEN, Account("system:serviceaccount:candor:operator", _objects("role.yaml")[0]["rules"]))
+    fake.account(ADMIN, Account("admin"))
+    namespace.client.http.headers["Authorization"] = f"Bearer {ADMIN}"
+    path = fake.kubeconfig(tmp_path / "as-deployed", token=TOKEN, namespace=namespace.name)
+    operators.start(Namespace(namespace.client, namespace.name, path), orchestrator.target)
+    namespace.create(spec(items=12))
+    await namespace.until(has_verdict)
+
+
 async def test_of_two_operators_one_leads_and_the_other_takes_over(
     as_deployed: Any, orchestrator: Any, operators: Any, spec: Spec, tmp_path: Path
 ) -> None:

@@ -59,6 +59,9 @@ class FakeOrchestrator:
             assert resource is not None
             spec = resource.evaluation_spec()
             found = self.by_request(call.request_id)
+            if found is None and call.reuse:  # the newest of this document, where it has no verdict
+                same = [each for each in self.evaluations.values() if each.spec == spec]
+                found = same[-1] if same and same[-1].state != "SUCCEEDED" else None
             if found is None:
                 name = f"evaluations/e{len(self.evaluations) + 1}"
                 found = orchestrator_pb2.Evaluation(name=name, spec=spec, request_id=call.request_id, state="PENDING")
@@ -67,11 +70,14 @@ class FakeOrchestrator:
                 found.state = "PENDING"
             return copy.deepcopy(found)
         if isinstance(call, Find):
-            return copy.deepcopy(self.by_request(call.request_id))
+            mine = [each for each in self.evaluations.values() if each.request_id.startswith(f"{call.uid}-")]
+            running = [each for each in mine if each.state not in CLOSED]
+            return copy.deepcopy(self.by_request(call.request_id) or next(iter(running), None))
         found = self.evaluations.get(call.evaluation)
         if found is None:
             raise CandorError(Reason.EVALUATION_NOT_FOUND, f"there is no {call.evaluation}")
-        if isinstance(call, Cancel) and found.request_id == call.request_id and found.state not in CLOSED:
+        mine = isinstance(call, Cancel) and found.request_id.startswith(f"{call.uid}-")
+        if mine and found.state not in CLOSED:
             found.state = "CANCELLED"
         return copy.deepcopy(found)
 

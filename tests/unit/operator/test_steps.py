@@ -115,9 +115,13 @@ async def test_settings_of_the_operator_do_not_start_the_document_again(world: A
     assert world.status.conditions["Verdict"].generation == 2
 
 
-async def test_a_failure_of_the_surroundings_goes_on_by_itself(world: Any) -> None:
+@pytest.mark.parametrize(
+    "reason",
+    [Reason.ENDPOINT_UNAVAILABLE, Reason.ENDPOINT_UNAUTHENTICATED, Reason.CREDENTIAL_MISSING, Reason.CANCELLED],
+)
+async def test_a_failure_of_the_surroundings_goes_on_by_itself(world: Any, reason: Reason) -> None:
     await world.step(2)
-    world.orchestrator.fail(Reason.ENDPOINT_UNAVAILABLE)
+    world.orchestrator.fail(reason)
     await world.step()
     assert world.status.phase == "Retrying"
     await world.step(3)
@@ -125,13 +129,14 @@ async def test_a_failure_of_the_surroundings_goes_on_by_itself(world: Any) -> No
     assert world.status.phase == "Running"
 
 
-async def test_a_failure_for_good_stays(world: Any) -> None:
+@pytest.mark.parametrize("reason", [Reason.OUT_OF_MEMORY, Reason.SPEND_CAP, Reason.BAD_DATASET, Reason.INTERNAL])
+async def test_a_failure_that_would_cost_again_stays(world: Any, reason: Reason) -> None:
     await world.step(2)
-    world.orchestrator.fail(Reason.ENDPOINT_UNAUTHENTICATED)
+    world.orchestrator.fail(reason)
     await world.step(20)
     assert world.orchestrator.calls == [Create("uid1-1"), Look("evaluations/e1")]
     assert world.status.phase == "Failed"
-    assert world.condition("Verdict") == ("False", "ENDPOINT_UNAUTHENTICATED")
+    assert world.condition("Verdict") == ("False", reason.name)
 
 
 async def test_an_evaluation_that_somebody_removed_is_asked_for_again(world: Any) -> None:
@@ -222,7 +227,7 @@ async def test_an_evaluation_whose_name_a_crash_has_swallowed_is_found_and_stopp
         await world.step()
     world.restart()
     assert await world.reconciler.stop(world.body) == "evaluations/e1"
-    assert world.orchestrator.calls[-2:] == [Find("uid1-1"), Cancel("evaluations/e1", "uid1-1")]
+    assert world.orchestrator.calls[-2:] == [Find("uid1-1", "uid1"), Cancel("evaluations/e1", "uid1")]
     assert world.orchestrator.last().state == "CANCELLED"
 
 
@@ -231,6 +236,22 @@ async def test_an_evaluation_that_another_request_started_is_left_alone(world: A
     world.orchestrator.last().request_id = "somebody else"
     await world.reconciler.stop(world.body)
     assert world.orchestrator.last().state == "PENDING"
+
+
+async def test_an_evaluation_of_an_earlier_generation_that_is_gone_on_with_is_stopped_too(world: Any) -> None:
+    await world.step(2)
+    world.orchestrator.conclude()
+    await world.step()
+    world.change(repeats=2)
+    await world.step(2)
+    world.change(repeats=3)
+    await world.step(4)
+    world.change(repeats=2)
+    await world.step(4)
+    assert world.status.evaluation == "evaluations/e2"
+    assert world.orchestrator.evaluations["evaluations/e2"].state == "PENDING"
+    assert await world.reconciler.stop(world.body) == "evaluations/e2"
+    assert world.orchestrator.evaluations["evaluations/e2"].state == "CANCELLED"
 
 
 async def test_a_finished_one_is_deleted_without_a_call(world: Any) -> None:
