@@ -25,13 +25,13 @@ from typing import Any
 
 import pytest
 
-from tools.manifests.objects import Object, pods
+from tools.manifests.objects import Object, of_kind, pods
 from tools.manifests.render import K8S, kubectl, render
 
 NAMES = ("cli", "orchestrator", "inference", "grader", "rewriter", "trainer", "operator")
 RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn", "audit")}
 _NO_CLUSTER = "CANDOR_TEST_KUBECONFIG names no cluster: nothing was tried on a real API server"
-_OURS = re.compile(r"^candor/([a-z]+):")
+_OURS = re.compile(r"^candor/([a-z]+)(?::|$)")
 _CANNOT_START = {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "CreateContainerError"}
 _PROBE_SECONDS = 120.0
 
@@ -141,6 +141,22 @@ def rendered(cluster: Cluster, image: Callable[[str], str]) -> Callable[..., lis
         return found
 
     return lambda *folders: copy.deepcopy(objects(*folders))
+
+
+@pytest.fixture(scope="session")
+def definitions(cluster: Any, rendered: Callable[..., list[Object]]) -> Iterator[None]:
+    """The custom resources; those that were not there before are removed in the end."""
+    objects = of_kind(rendered("crd"), "CustomResourceDefinition")
+    names = [each["metadata"]["name"] for each in objects]
+    there = {name for name in names if cluster.run("get", "crd", name, check=False).returncode == 0}
+    cluster.apply(*objects)
+    for name in names:
+        cluster.wait(f"crd/{name}", "condition=Established", 60)
+    yield
+    for each in cluster.run("get", "evaluations", "--output=name", check=False).stdout.split():
+        cluster.run("patch", each, "--type=merge", '--patch={"metadata":{"finalizers":[]}}', check=False)
+    for name in set(names) - there:
+        cluster.delete("crd", name)
 
 
 @pytest.fixture(scope="session")

@@ -13,7 +13,7 @@ JOBS = ("jobs/evaluate", "jobs/nightly", "jobs/embedded", "jobs/embedded-postgre
 
 @pytest.mark.parametrize("folder", ["overlays/cpu-only", "overlays/kind", *JOBS])
 def test_a_server_side_dry_run_takes_every_object_without_a_warning(
-    cluster: Any, rendered: Rendered, folder: str
+    cluster: Any, rendered: Rendered, definitions: None, folder: str
 ) -> None:
     objects = rendered(folder)
     done = cluster.apply(*objects, dry_run=True)

@@ -1,6 +1,9 @@
 """Every Job is what the API server takes, what our rules want, and ends as its exit codes mean."""
 
+import os
+import re
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
@@ -10,7 +13,7 @@ from candor_cli.document import read_document
 from chassis.errors import ExitCode
 from tools.manifests import access_rules, job_rules, pod_rules
 from tools.manifests.objects import Object, of_kind
-from tools.manifests.render import K8S
+from tools.manifests.render import K8S, render
 
 RULES = (
     pod_rules.restricted,
@@ -87,6 +90,22 @@ def test_a_secured_client_sends_its_token_over_mutual_tls(rendered: Rendered, jo
         secrets = {each["secret"]["secretName"] for each in pod["volumes"] if "secret" in each}
         assert secrets == {"cli-tls", "candor-tokens"}
         assert pod["securityContext"]["fsGroup"] == container.get("runAsGroup", 65532), "or it cannot read them"
+
+
+def test_the_kustomization_of_the_readme_gives_a_job_with_one_s_own_document(tmp_path: Path) -> None:
+    text = re.findall(r"```yaml\n(.+?)```", (K8S / "jobs/README.md").read_text(encoding="utf-8"), re.DOTALL)[0]
+    (tmp_path / "kustomization.yaml").write_text(
+        text.replace("../candor/deploy", os.path.relpath(K8S.parent, tmp_path))
+    )
+    (tmp_path / "evaluation.yaml").write_text("name: mine\n")
+    (tmp_path / "questions.jsonl").write_text("{}\n")
+    objects = render(tmp_path)
+    assert findings(objects) == []
+    (config,), (job,) = of_kind(objects, "ConfigMap"), of_kind(objects, "Job")
+    assert config["data"] == {"evaluation.yaml": "name: mine\n", "questions.jsonl": "{}\n"}
+    assert job["metadata"]["name"] == "evaluate-v7"
+    sources = [volume.get("configMap", {}).get("name") for volume in job["spec"]["template"]["spec"]["volumes"]]
+    assert config["metadata"]["name"] in sources
 
 
 @pytest.mark.parametrize(
