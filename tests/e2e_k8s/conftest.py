@@ -2,17 +2,19 @@
 
 Everything lies in a namespace of its own, which is deleted afterwards, and so is what belongs to no namespace. The images
 are those of the manifests (`candor/NAME:0.1.0`), or CANDOR_TEST_IMAGES=PREFIX:TAG for `PREFIX/NAME:TAG`; they are never
-pulled anew. A probe pod tells which of them run here. Tests that need running pods skip where none does; the rest needs
+pulled anew. A probe pod tells which of them run here (CANDOR_TEST_PODS=none tries none). Tests that need running pods skip where none does; the rest needs
 an API server with its controllers and no node at all.
 """
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
 import os
 import re
 import select
+import socket
 import subprocess
 import tempfile
 import time
@@ -196,6 +198,8 @@ def problems(cluster: Cluster, image: Callable[[str], str], small_pod: Callable[
 
     @cache
     def problem(name: str) -> str:
+        if os.environ.get("CANDOR_TEST_PODS") == "none":
+            return "CANDOR_TEST_PODS=none: no pod was started"
         pod = f"probe-{uuid.uuid4().hex[:6]}"
         command = ["python", "-c", ""] if name in NAMES else ["true"]
         cluster.apply(small_pod(pod, image(name) if name in NAMES else name, command))
@@ -228,7 +232,24 @@ def running_pods(problems: Callable[[str], str]) -> None:
         pytest.skip(f"{why}; what needs pods that run was not tried")
 
 
-@pytest.fixture(scope="session")
-def tools() -> Any:
+def free_ports(count: int) -> int:
+    """The first of so many free ports in a row on loopback."""
+    for first in range(20_000 + os.getpid() % 3_000 * 4, 32_000, count):
+        with contextlib.ExitStack() as stack, contextlib.suppress(OSError):
+            for port in range(first, first + count):
+                stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            return first
+    raise AssertionError("no free ports")
+
+
+@dataclass(frozen=True)
+class Tools:
     """Helpers, for modules of tests that cannot import this one."""
-    return type("Tools", (), {"until": staticmethod(until), "names": NAMES})
+
+    until: Callable[..., Any]
+    free_ports: Callable[[int], int]
+
+
+@pytest.fixture(scope="session")
+def tools() -> Tools:
+    return Tools(until, free_ports)

@@ -73,9 +73,9 @@ def test_a_job_ends_with_its_verdict_and_the_ledger_keeps_what_the_pod_said(
 
 
 def test_a_pod_that_is_evicted_is_replaced_and_finds_its_evaluation(
-    cluster: Any, installed: Any, start: Start, tools: Any
+    cluster: Any, installed: Any, start: Start, tools: Any, spec: Callable[..., dict[str, Any]]
 ) -> None:
-    document = installed.spec("slow", "slow", name="evicted", gate={"mode": "none"}, tasks=[{"name": "core"}])
+    document = spec(installed, "slow", "slow", name="evicted", gate={"mode": "none"}, tasks=[{"name": "core"}])
     document["tasks"] = [{"name": "questions", "path": "questions.jsonl"}]
     job = start("evicted", document)
 
