@@ -38,7 +38,26 @@ def page() -> str:
         parts.append(f"\n## {service}\n\n| variable | default | meaning |\n|---|---|---|\n")
         rows = variables(settings_class(service)).items()
         parts.extend(f"| `{name}` | {_default(field)} | {field.description} |\n" for name, field in rows)
+    parts.append("\n## command line\n\n| variable | option | meaning |\n|---|---|---|\n")
+    parts.extend(f"| `{name}` | `{option}` | {meaning} |\n" for name, (option, meaning) in options().items())
     return "".join(parts)
+
+
+def options() -> dict[str, tuple[str, str]]:
+    """Option and meaning of every variable that stands for an option of `candor`, by its name."""
+    from typer.main import get_command
+
+    from candor_cli.main import app
+
+    found: dict[str, tuple[str, str]] = {}
+    left = [get_command(app)]
+    while left:
+        command = left.pop(0)
+        left.extend(getattr(command, "commands", {}).values())
+        for each in command.params:
+            if isinstance(each.envvar, str):
+                found.setdefault(each.envvar, (each.opts[0], str(getattr(each, "help", ""))))
+    return dict(sorted(found.items()))
 
 
 def settings_class(service: str) -> type[BaseSettings]:

@@ -32,10 +32,19 @@ from tools.manifests.render import K8S, kubectl, render
 
 NAMES = ("cli", "orchestrator", "inference", "grader", "rewriter", "trainer", "operator")
 RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn", "audit")}
+KUBECONFIG = os.environ.get("CANDOR_TEST_KUBECONFIG", "")
+_HERE = Path(__file__).parent
 _NO_CLUSTER = "CANDOR_TEST_KUBECONFIG names no cluster: nothing was tried on a real API server"
 _OURS = re.compile(r"^candor/([a-z]+)(?::|$)")
 _CANNOT_START = {"ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName", "CreateContainerError"}
 _PROBE_SECONDS = 120.0
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """Without a cluster the whole package is skipped."""
+    for item in items:
+        if not KUBECONFIG and _HERE in item.path.parents:
+            item.add_marker(pytest.mark.skip(reason=_NO_CLUSTER))
 
 
 def until(holds: Callable[[], Any], what: str, seconds: float = 120.0) -> Any:
@@ -97,23 +106,15 @@ class Cluster:
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """The cluster, in a namespace of our own."""
-    kubeconfig = os.environ.get("CANDOR_TEST_KUBECONFIG", "")
-    if not kubeconfig:
-        pytest.skip(_NO_CLUSTER)
     program = kubectl()
     if program is None:
         pytest.skip("no kubectl of 1.30 or newer here (make setup fetches one): nothing was tried on a real API server")
-    found = Cluster(program, kubeconfig, f"candor-e2e-{uuid.uuid4().hex[:6]}")
+    found = Cluster(program, KUBECONFIG, f"candor-e2e-{uuid.uuid4().hex[:6]}")
     labels = {**RESTRICTED, "app.kubernetes.io/part-of": "candor"}
     found.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": found.namespace, "labels": labels}})
     until(lambda: found.run("get", "serviceaccount", "default", check=False).returncode == 0, "the account of pods")
     yield found
     found.run("delete", "namespace", found.namespace, "--wait=false")
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _only_on_a_cluster(cluster: Cluster) -> None:
-    """Without a cluster the whole package is skipped."""
 
 
 @pytest.fixture(scope="session")

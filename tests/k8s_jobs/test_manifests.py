@@ -11,6 +11,7 @@ import pytest
 
 from candor_cli.document import read_document
 from chassis.errors import ExitCode
+from tools.document_settings import options
 from tools.manifests import access_rules, job_rules, pod_rules
 from tools.manifests.objects import Object, of_kind
 from tools.manifests.render import K8S, render
@@ -62,6 +63,13 @@ def test_its_document_is_mounted_and_can_be_read(name: str, rendered: Rendered, 
     assert set(config["data"]) == {path.name for path in folder.iterdir()} - {
         "kustomization.yaml", "job.yaml", "cronjob.yaml", "state.yaml"
     }  # fmt: skip
+
+
+def test_every_variable_stands_for_an_option(name: str, rendered: Rendered, job_of: JobOf) -> None:
+    for components in ((), SECURED):
+        (container,) = job_of(rendered(name, *components))["template"]["spec"]["containers"]
+        told = {each["name"] for each in container["env"] if each["name"].startswith("CANDOR_")}
+        assert told <= options().keys()
 
 
 def test_a_night_s_job_is_the_plain_one_asked_anew(rendered: Rendered, job_of: JobOf) -> None:
