@@ -96,6 +96,9 @@ def connect(target: Target, *, max_message_bytes: int = 16 * 2**20) -> grpc.aio.
         ("grpc.service_config", _SERVICE_CONFIG),
         # A service that comes back is found soon: the default waits up to two minutes before it connects again.
         ("grpc.max_reconnect_backoff_ms", 5_000),
+        # Replicas that take the places of others are found soon too: the default asks DNS every half minute at most, and a
+        # rollout that is faster leaves no address that answers.
+        ("grpc.dns_min_time_between_resolutions_ms", 1_000),
         # Loopback and cluster addresses never go through an HTTP proxy.
         ("grpc.enable_http_proxy", 0),
     ]
