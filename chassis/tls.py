@@ -61,7 +61,12 @@ def channel_credentials(ca: Path, cert: Path | None, key: Path | None) -> Watche
 def check_pair(cert: Path, key: Path) -> None:
     """Raise a CandorError unless both are PEM and belong together; gRPC alone would say nothing of use."""
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key)
-    except OSError as error:  # ssl.SSLError is one
-        message = f"TLS certificate {cert} and key {key} cannot be used together: {error.strerror or error}"
+        # An encrypted key is an error here; without a password OpenSSL would ask for one on the terminal.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password="")
+    except ssl.SSLError as error:
+        why = "both must be PEM, the key not encrypted, and belong together"
+        message = f"TLS certificate {cert} and key {key} cannot be used together: {why}"
+        raise CandorError(Reason.INVALID_REQUEST, message) from error
+    except OSError as error:
+        message = f"TLS certificate {cert} or key {key} cannot be read: {error.strerror}"
         raise CandorError(Reason.INVALID_REQUEST, message) from error
