@@ -1,6 +1,5 @@
 """Metrics read from a ledger in which real evaluations ran."""
 
-import asyncio
 import json
 from collections.abc import Callable
 from typing import Any
@@ -35,7 +34,9 @@ def value(registry: CollectorRegistry) -> Value:
 def _scraped(suite: Any) -> CollectorRegistry:
     """A replica's registry on this ledger."""
     registry = CollectorRegistry()
-    registry.register(EvaluationMetrics(LedgerReading(suite.ledger, ["nightly"], fresh_seconds=0).view))
+    registry.register(
+        EvaluationMetrics(LedgerReading(suite.ledger, ["nightly"], fresh_seconds=0, patience_seconds=60).view)
+    )
     return registry
 
 
@@ -100,13 +101,20 @@ async def test_names_of_documents_and_arms_make_no_series(
     assert "the.arm" not in page
 
 
-async def test_what_runs_and_what_waits_is_counted(suite: Any, document: Document, value: Value) -> None:
-    suite.inference.hold = hold = asyncio.Event()
+async def test_what_runs_and_what_waits_is_counted(
+    suite: Any, document: Document, value: Value, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin = suite.runs.start
+
+    async def later(evaluation_id: str, attempt: int) -> None:
+        """No replica has taken it yet."""
+
+    monkeypatch.setattr(suite.runs, "start", later)
     row = await suite.create(document(name="nightly", gate=GATE))
     assert value("candor_evaluations", state="queued") == 1
-    waited = suite.inference.reached(1)
-    hold.set()
-    await waited
+    await begin(row.id, row.attempt)
+    await suite.inference.reached(1)
+    assert value("candor_evaluations", state="queued") == 0
     assert value("candor_evaluations", state="running") == 1
     await suite.runs.finish(row.id)
     assert value("candor_evaluations", state="running") == 0
