@@ -4,6 +4,7 @@ import fcntl
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +15,13 @@ from tools.containers.podman import Podman
 from tools.containers.pods import Network
 
 Image = Callable[[str], str]
+_SECONDS = 1500  # the first test of an image waits until it is built
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.timeout(_SECONDS))
 
 
 @pytest.fixture(scope="session")

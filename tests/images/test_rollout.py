@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tools.containers.objects import Objects
-from tools.containers.pods import Network, Pod
+from tools.containers.pods import Network, Pod, eventually
 from tools.containers.rollout import Deployment
 from tools.containers.template import Template
 
@@ -72,15 +72,15 @@ def test_calls_are_spread_over_replicas_and_a_rolling_restart_loses_none(
     first = list(grader.pods)
     with steady_load(podman, network, image("cli"), "dns:///grader:50051") as load:
         stuck = lambda: podman.logs(load.container)  # noqa: E731
-        network.eventually(more(load, 100), stuck)
+        eventually(more(load, 100), stuck)
         shares = sorted(graded(pod) for pod in first)
         assert shares[0] >= 0.35 * sum(shares), f"one replica has most of the calls: {shares}"
 
         codes = grader.restart()
 
-        network.eventually(more(load, 100), stuck)
+        eventually(more(load, 100), stuck)
         for pod in grader.pods:
-            network.eventually(lambda pod=pod: graded(pod) > 20, lambda pod=pod: f"{pod.name} gets no calls")
+            eventually(lambda pod=pod: graded(pod) > 20, lambda pod=pod: f"{pod.name} gets no calls")
         answered, lost = load.end()
 
     assert lost == []

@@ -13,7 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tools.containers.podman import CommandError, Podman
 from tools.containers.template import Template
 
-_READY_SECONDS = 120.0
+_SECONDS = 120.0
 _POLL_SECONDS = 0.1
 
 
@@ -76,7 +76,7 @@ class Network:
         Raises:
             CommandError: It ended, or was not ready in time; with its log.
         """
-        self.eventually(lambda: self._is_ready(pod), lambda: f"{pod.name} is not ready\n{self.logs(pod)}")
+        eventually(lambda: self._is_ready(pod), lambda: f"{pod.name} is not ready\n{self.logs(pod)}")
         services = pod.template.objects.services_of(pod.template.metadata.get("labels", {}))
         # Its addresses stay the same, so its connections go on.
         mac = self._on_network(pod.container)["MacAddress"]
@@ -103,14 +103,6 @@ class Network:
         """What a pod has written."""
         return self._podman.logs(pod.container)
 
-    def eventually(self, condition: Callable[[], bool], otherwise: Callable[[], str]) -> None:
-        """Wait for a condition. Raises CommandError with what `otherwise` says."""
-        end = time.monotonic() + _READY_SECONDS
-        while not condition():
-            if time.monotonic() > end:
-                raise CommandError(otherwise())
-            time.sleep(_POLL_SECONDS)
-
     def _on_network(self, container: str) -> dict[str, str]:
         return dict(self._podman.inspect(container)["NetworkSettings"]["Networks"][self.name])
 
@@ -124,6 +116,15 @@ class Network:
         if port := probe.get("tcpSocket", {}).get("port"):
             return accepts(pod.address, pod.template.port(port))
         return serving(f"{pod.address}:{pod.template.port(probe['grpc']['port'])}", probe["grpc"].get("service", ""))
+
+
+def eventually(condition: Callable[[], bool], otherwise: Callable[[], str]) -> None:
+    """Wait for a condition. Raises CommandError with what `otherwise` says when it takes too long."""
+    end = time.monotonic() + _SECONDS
+    while not condition():
+        if time.monotonic() > end:
+            raise CommandError(otherwise())
+        time.sleep(_POLL_SECONDS)
 
 
 def accepts(host: str, port: int) -> bool:

@@ -166,18 +166,17 @@ class Template:
     def _folder(self, owner: str, name: str) -> Path:
         found = self.folder / owner / name
         found.mkdir(parents=True, exist_ok=True)
-        os.chown(found, 0, self._group)
-        found.chmod(0o2775)
+        self._share(found, 0o2775)
         return found
 
     def _write(self, path: Path, text: str) -> None:
         path.write_text(text)
-        os.chown(path, 0, self._group)
-        path.chmod(0o640)
+        self._share(path, 0o640)
 
-    @property
-    def _group(self) -> int:
-        return int(self.spec.get("securityContext", {}).get("fsGroup", 0))
+    def _share(self, path: Path, mode: int) -> None:
+        if os.geteuid() == 0:  # only root starts pods
+            os.chown(path, 0, self.spec.get("securityContext", {}).get("fsGroup", 0))
+        path.chmod(mode)
 
 
 def _expanded(word: str, environment: dict[str, str]) -> str:
