@@ -7,8 +7,8 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 RUN := PATH="$(CURDIR)/$(BIN):$$PATH" HF_HUB_OFFLINE=1
 DOCUMENT ?=
 
-# Images: docker or podman, whichever is there. PIP_CONF names a pip.conf (a mirror; an index with CPU builds of torch).
-ENGINE ?= $(notdir $(firstword $(shell command -v docker podman)))
+# Images: docker or podman, whichever works here. PIP_CONF names a pip.conf (a mirror; an index with CPU builds of torch).
+ENGINE ?= $(shell docker info >/dev/null 2>&1 && echo docker || { command -v podman >/dev/null && echo podman; })
 IMAGES ?= rewriter trainer inference grader orchestrator operator cli
 PREFIX ?= candor
 TAG ?= $(shell sed -n 's/^VERSION = "\(.*\)"/\1/p' chassis/version.py)
@@ -90,7 +90,7 @@ bench: $(VENV)/.dev ## The benchmarks of one CPU machine; benchmarks/RESULTS.md 
 	$(RUN) $(BIN)/python -m benchmarks
 
 images: ## Build the container images (IMAGES, PREFIX, TAG, PYTHON_BASE, ACCELERATOR_BASE, PIP_CONF, ENGINE)
-	@test -n "$(ENGINE)" || { echo "no docker and no podman here"; exit 1; }
+	@test -n "$(ENGINE)" || { echo "no docker and no podman works here"; exit 1; }
 	@for target in $(IMAGES); do \
 	  echo "$(PREFIX)/$$target:$(TAG)"; \
 	  $(ENGINE) build --file deploy/docker/Dockerfile --target $$target --tag $(PREFIX)/$$target:$(TAG) \

@@ -4,11 +4,12 @@ import fcntl
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tools.containers.images import ROOT, build
+from tools.containers.images import ROOT, build, unusable
 from tools.containers.images import image as name_of
 from tools.containers.objects import Objects
 from tools.containers.podman import Podman
@@ -25,23 +26,36 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def podman() -> Podman:
+def shared(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
+    """A folder that all workers of a session share."""
+    base = tmp_path_factory.getbasetemp()
+    return base if worker_id == "master" else base.parent
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    with (folder / "images.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope="session")
+def podman(shared: Path) -> Podman:
     found = Podman()
-    if why := found.unusable():
+    with locked(shared):
+        why = unusable(found)
+    if why:
         pytest.skip(f"images were not built and started: {why}")
     return found
 
 
 @pytest.fixture(scope="session")
-def image(podman: Podman, tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Image:
+def image(podman: Podman, shared: Path) -> Image:
     """A target's image by its name, built once for all workers."""
-    base = tmp_path_factory.getbasetemp()
-    shared = base if worker_id == "master" else base.parent
 
     def built(target: str) -> str:
         done = shared / f"image-{target}"
-        with (shared / "images.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with locked(shared):
             if not done.exists():
                 build(podman, target)
                 done.touch()

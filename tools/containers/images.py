@@ -38,7 +38,7 @@ def build(podman: Podman, target: str, *, base: str = "", accelerator: str = "")
         base: Image with Python; default: the stand-in, made on first use.
         accelerator: Base of inference and trainer; default: the same as `base`.
     """
-    base = base or _debian(podman)
+    base = base or debian(podman)
     wheels = _wheels()
     start = time.monotonic()
     with tempfile.NamedTemporaryFile("w", suffix=".conf") as pip_conf:
@@ -53,8 +53,19 @@ def build(podman: Podman, target: str, *, base: str = "", accelerator: str = "")
     return time.monotonic() - start
 
 
-def _debian(podman: Podman) -> str:
-    """A Debian with Python and nothing else, in the place of a slim Python image."""
+def unusable(podman: Podman) -> str:
+    """Why images cannot be built and containers cannot be run here; empty if they can, which is tried."""
+    if why := podman.unusable():
+        return why
+    try:
+        podman("run", "--rm", "--network", "none", debian(podman), "true")
+    except CommandError as error:
+        return str(error)
+    return ""
+
+
+def debian(podman: Podman) -> str:
+    """A Debian with Python and nothing else, in the place of a slim Python image; made on first use."""
     if not podman.succeeds("image", "exists", BASE):
         with tempfile.TemporaryDirectory() as folder:
             tar = Path(folder) / "base.tar"
@@ -82,7 +93,7 @@ def _call(*command: str) -> None:
 def main(targets: list[str]) -> int:
     """Build the targets named on the command line."""
     podman = Podman()
-    if why := podman.unusable():
+    if why := unusable(podman):
         sys.stderr.write(f"{why}\n")
         return 69
     for target in targets:
