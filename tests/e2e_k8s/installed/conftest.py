@@ -1,8 +1,8 @@
-"""Candor in the cluster, or beside it where its pods do not run. In it: the overlay cpu-only with the operator, and a slow model beside its two pretend ones.
+"""Candor in the cluster, or beside it where its pods do not run.
 
-What a cluster lacks is made up for, so that the rest is tried: without the image of Postgres the ledger is a file and
-there is one orchestrator; without a default StorageClass artifacts lie on an emptyDir; services that make arms are left
-out where their images do not run.
+In it: the overlay cpu-only, and a slow model beside its two pretend ones. What a cluster lacks is made up for, so that the
+rest is tried: without the image of Postgres the ledger is a file and there is one orchestrator; without a default
+StorageClass artifacts lie on an emptyDir; services that make arms are left out where their images do not run.
 """
 
 from __future__ import annotations
