@@ -156,6 +156,8 @@ def definitions(cluster: Any, rendered: Callable[..., list[Object]]) -> Iterator
     for name in names:
         cluster.wait(f"crd/{name}", "condition=Established", 60)
     yield
+    # Their operator lets go of them, if there is one; without, the namespace would wait for it for ever.
+    cluster.run("delete", "evaluations", "--all", "--timeout=60s", check=False)
     for each in cluster.run("get", "evaluations", "--output=name", check=False).stdout.split():
         cluster.run("patch", each, "--type=merge", '--patch={"metadata":{"finalizers":[]}}', check=False)
     for name in set(names) - there:
