@@ -7,6 +7,7 @@ People who have a registry use `make images`.
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 import tempfile
@@ -77,10 +78,16 @@ def debian(podman: Podman) -> str:
 def _wheels() -> Path:
     """A folder with a wheel for every pin of the images, and what builds our own."""
     _WHEELS.mkdir(parents=True, exist_ok=True)
+    files = [ROOT / "requirements" / f"{name}.txt" for name in ("services", "local", "dev")]
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
+    complete = _WHEELS / "complete"
+    if complete.exists() and complete.read_text() == digest:
+        return _WHEELS
+    *pins, constraints = files
     pip = (sys.executable, "-m", "pip", "download", "--quiet", "--only-binary=:all:", "--dest", str(_WHEELS))
-    pins = [ROOT / "requirements" / f"{name}.txt" for name in ("services", "local")]
     _call(*pip, "--no-deps", *(word for pin in pins for word in ("--requirement", str(pin))))
-    _call(*pip, "--constraint", str(ROOT / "requirements" / "dev.txt"), "hatchling")
+    _call(*pip, "--constraint", str(constraints), "hatchling")
+    complete.write_text(digest)
     return _WHEELS
 
 
