@@ -45,6 +45,17 @@ LedgerOption = Annotated[
         help="Keep the ledger in this Postgres (postgresql://USER:PASSWORD@HOST/DATABASE) instead of the state folder.",
     ),
 ]
+WaitOption = Annotated[
+    float,
+    typer.Option(
+        "--wait",
+        metavar="SECONDS",
+        envvar="CANDOR_WAIT",
+        min=0,
+        show_default=False,
+        help="Wait this long for an orchestrator that cannot be reached; without, that ends the command.",
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print machine-readable JSON on standard output.")]
 
 
@@ -54,6 +65,7 @@ class Remote:
 
     Attributes:
         ledger: URL of the embedded suite's ledger; empty: a file in the state folder.
+        wait_seconds: Patience with an orchestrator that cannot be reached yet.
     """
 
     target: str
@@ -62,3 +74,4 @@ class Remote:
     tls_cert: Path | None = None
     tls_key: Path | None = None
     ledger: str = ""
+    wait_seconds: float = 0.0

@@ -10,6 +10,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import grpc
+
 from candor_cli.client import Orchestrator
 from candor_cli.options import Remote
 from candor_cli.stopping import Terminated
@@ -67,6 +69,7 @@ async def _connected(remote: Remote, state: Path, *, makes_arms: bool) -> AsyncI
     if remote.target:
         channel = connect(target_of(remote))
         try:
+            await _reach(channel, remote)
             yield Orchestrator(channel)
         finally:
             await channel.close()
@@ -80,6 +83,18 @@ async def _connected(remote: Remote, state: Path, *, makes_arms: bool) -> AsyncI
             yield Orchestrator(channel, patience_seconds=_EMBEDDED_PATIENCE_SECONDS)
         finally:
             await channel.close()
+
+
+async def _reach(channel: grpc.aio.Channel, remote: Remote) -> None:
+    """Wait until the orchestrator takes connections, as long as the options say."""
+    if not remote.wait_seconds:
+        return
+    try:
+        async with asyncio.timeout(remote.wait_seconds):
+            await channel.channel_ready()
+    except TimeoutError as error:
+        message = f"--orchestrator {remote.target}: not reached within {remote.wait_seconds:g} s"
+        raise CandorError(Reason.SERVICE_UNAVAILABLE, message) from error
 
 
 def target_of(remote: Remote) -> Target:

@@ -21,6 +21,7 @@ from candor_cli.options import (
     TlsCertOption,
     TlsKeyOption,
     TokenFileOption,
+    WaitOption,
 )
 from chassis.errors import CandorError, ExitCode, Reason
 
@@ -89,6 +90,7 @@ def evaluate(
     tls_ca: TlsCaOption = None,
     tls_cert: TlsCertOption = None,
     tls_key: TlsKeyOption = None,
+    wait: WaitOption = 0,
     as_json: JsonOption = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; the verdict only.")] = False,
     report: Annotated[
@@ -115,7 +117,7 @@ def evaluate(
     """
     job = Job(
         document=document,
-        remote=Remote(orchestrator, token_file, tls_ca, tls_cert, tls_key, ledger),
+        remote=Remote(orchestrator, token_file, tls_ca, tls_cert, tls_key, ledger, wait),
         state=state or document.parent / ".candor",
         out=out or document.with_suffix(".results"),
         resume=resume,
