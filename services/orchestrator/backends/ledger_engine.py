@@ -32,7 +32,9 @@ class Database:
         if parsed.drivername in ("postgresql", "postgres"):
             parsed = parsed.set(drivername="postgresql+psycopg")
         self.sqlite = parsed.get_backend_name() == "sqlite"
-        self.engine = sa.create_engine(parsed, pool_pre_ping=not self.sqlite)
+        # A Postgres of another encoding could not even say its version; then `_require_text` says what is wrong.
+        options = {} if self.sqlite else {"client_encoding": "utf8"}
+        self.engine = sa.create_engine(parsed, pool_pre_ping=not self.sqlite, connect_args=options)
         # SQLite has one writer at a time; waiting here is fair and prompt, its own waiting is a sleep of up to 100 ms.
         self._writer: contextlib.AbstractContextManager[Any] = (
             threading.RLock() if self.sqlite else contextlib.nullcontext()
@@ -116,6 +118,7 @@ class Database:
     def _migrate(self) -> None:
         with self.write() as connection:
             self.lock(connection, "candor schema")
+            self._require_text(connection)
             t.metadata.create_all(connection)
             found = connection.scalar(sa.select(t.meta.c.value).where(t.meta.c.name == "schema_version"))
             if found is None:
@@ -129,6 +132,17 @@ class Database:
                 _add_columns(connection, t.evaluations)
                 newer = sa.update(t.meta).where(t.meta.c.name == "schema_version")
                 connection.execute(newer.values(value=str(t.SCHEMA_VERSION)))
+
+    def _require_text(self, connection: sa.Connection) -> None:
+        """A Postgres of raw bytes gives back no text."""
+        if self.sqlite:
+            return
+        encoding = connection.exec_driver_sql("SHOW server_encoding").scalar()
+        if encoding != "UTF8":
+            message = (
+                f"the ledger's database has the encoding {encoding}: make one with `createdb -E UTF8 -T template0`"
+            )
+            raise CandorError(Reason.LEDGER_UNUSABLE, message)
 
 
 def _add_columns(connection: sa.Connection, table: sa.Table) -> None:

@@ -94,3 +94,15 @@ def test_what_a_server_says_decides_whether_to_try_again(said: str, reason: Reas
         raise sa.exc.OperationalError("", {}, psycopg.OperationalError(f"connection failed: {said}"))
     assert caught.value.reason is reason
     assert caught.value.retryable is (reason is not Reason.LEDGER_UNUSABLE)
+
+
+def test_a_database_that_keeps_bytes_for_text_is_refused_with_the_mend(fresh_postgres: Callable[[], str]) -> None:
+    url = sa.make_url(fresh_postgres())
+    engine = sa.create_engine(url, isolation_level="AUTOCOMMIT")
+    raw = f"{url.database}_raw"
+    with engine.connect() as connection:
+        connection.execute(sa.text(f"CREATE DATABASE {raw} ENCODING 'SQL_ASCII' LOCALE 'C' TEMPLATE template0"))
+    engine.dispose()
+    with pytest.raises(CandorError, match="encoding SQL_ASCII: make one with `createdb -E UTF8") as caught:
+        Database(url.set(database=raw).render_as_string(hide_password=False))
+    assert caught.value.reason is Reason.LEDGER_UNUSABLE
