@@ -277,6 +277,13 @@ class Server:
         return ["--orchestrator", address, "--token-file", str(self.state / "token")]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def heard_interrupts() -> None:
+    """A shell starts what it leaves in the background deaf to Ctrl-C, and children inherit that: ours have to hear it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture
 def workshop(tmp_path: Path) -> Workshop:
     return Workshop(tmp_path)

@@ -111,10 +111,14 @@ def test_a_caller_without_the_token_is_refused(server: Any, workshop: Any, model
     endpoint = models.sycophant(rows)
     document = workshop.document({"v1": endpoint, "v2": endpoint}, rows)
     wrong = workshop.write("wrong", "not-the-token")
-    for more in ([], ["--token-file", str(wrong)]):
+    said = {
+        (): "authorization: Bearer TOKEN",
+        ("--token-file", str(wrong)): "the token is none that this service knows",
+    }
+    for more, why in said.items():
         outcome = workshop.evaluate(document, "--orchestrator", server.addresses["orchestrator"], *more)
         assert outcome.code == 64, outcome.said
-        assert "authorization: Bearer TOKEN" in outcome.err
+        assert why in outcome.err
     assert not endpoint.calls
     token = server.state / "token"
     assert token.stat().st_mode & 0o077 == 0, "nobody else on the machine reads the token"

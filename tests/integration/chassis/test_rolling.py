@@ -22,14 +22,23 @@ CALLS_BETWEEN_STOPS = 150
 class Replica:
     """One server that can be stopped and started again on its port."""
 
-    def __init__(self, build: Callable[[], Service]) -> None:
-        self._build, self.port = build, 0
+    def __init__(self, build: Build) -> None:
+        self._build, self.port, self._called = build, 0, asyncio.Event()
+
+    async def serves(self) -> None:
+        """Return once a call has come since the start: the client knows that it is there again."""
+        await self._called.wait()
+
+    async def _work(self) -> None:
+        self._called.set()
+        await asyncio.sleep(0.005)  # a call takes a moment, so that some are always under way
 
     async def start(self) -> None:
+        self._called.clear()
         started: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._stop = asyncio.Event()
         settings = ServerSettings(port=self.port)
-        self._task = asyncio.create_task(serve(self._build(), settings, started=started, stop=self._stop))
+        self._task = asyncio.create_task(serve(self._build(self._work), settings, started=started, stop=self._stop))
         self.port = await started
 
     async def stop(self) -> None:
@@ -71,10 +80,7 @@ class Load:
 
 @pytest.fixture
 async def replicas(service: Build) -> AsyncIterator[list[Replica]]:
-    async def work() -> None:
-        await asyncio.sleep(0.005)  # a call takes a moment, so that some are always under way
-
-    found = [Replica(lambda: service(work)) for _ in range(2)]
+    found = [Replica(service) for _ in range(2)]
     for each in found:
         await each.start()
     yield found
@@ -92,6 +98,7 @@ async def test_a_rolling_restart_under_load_loses_no_call(replicas: list[Replica
             await replica.stop()
             await load.calls(CALLS_BETWEEN_STOPS)  # the other one serves
             await replica.start()
+            await replica.serves()
         load.end()
 
 
