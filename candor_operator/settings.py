@@ -30,7 +30,7 @@ class OperatorSettings(ClientSettings):
         default=5.0, gt=0, description="how often a running evaluation is asked for its progress"
     )
     retry_seconds: float = Field(
-        default=300.0, gt=0, description="longest wait before a call that failed is made again; waits double up to it"
+        default=60.0, gt=0, description="longest wait before a call that failed is made again; waits double up to it"
     )
     give_up_seconds: float = Field(
         default=300.0,
