@@ -59,7 +59,7 @@ demo: $(VENV)/.local ## Run the main job on the embedded default: no key, no GPU
 	$(BIN)/candor demo
 
 test: $(VENV)/.dev $(VENV)/.kubectl ## Pass the tests
-	$(RUN) $(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report= --cov-report=term:skip-covered
+	$(RUN) $(BIN)/python -m pytest -n 2 --dist loadfile --max-worker-restart 0 --cov --cov-report= --cov-report=term:skip-covered
 
 check: lint types contracts protos test ## Everything that CI checks
 
