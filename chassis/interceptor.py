@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import sys
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -146,15 +147,8 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         with self._tracer.span(call.method.lstrip("/"), parent=parent, serves=True) as span:
             try:
                 yield
-            except CandorError as error:
-                span.failed = error.reason.name
-                raise
-            except grpc.aio.AbortError:
-                raise
-            except Exception:
-                span.failed = Reason.INTERNAL.name
-                raise
             finally:
+                span.failed = _failure(sys.exception())
                 span.note(request_id=request_id.get(), caller=caller.get())
 
     @asynccontextmanager
@@ -179,3 +173,11 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         with keeper.meter.call(who, items_of(call.request)):
             call.admitted = True
             yield parts() if handler.request_streaming else call.request
+
+
+def _failure(error: BaseException | None) -> str:
+    """Why a call failed, for its span; an abort and a call that was given up are no failures of ours."""
+    if isinstance(error, CandorError):
+        return error.reason.name
+    defect = isinstance(error, Exception) and not isinstance(error, grpc.aio.AbortError)
+    return Reason.INTERNAL.name if defect else ""
