@@ -35,10 +35,8 @@ _FORMATS: dict[int, dict[str, Any]] = {
     _FIELD.TYPE_BOOL: {"type": "boolean"},
     _FIELD.TYPE_STRING: {"type": "string"},
 }
-_MESSAGE_FIELD, _NESTED = (
-    2,
-    3,
-)  # path elements of source locations: DescriptorProto.field; FileDescriptorProto.message_type is 4
+# Path elements of source locations: DescriptorProto.field and nested_type; FileDescriptorProto.message_type is 4.
+_MESSAGE_FIELD, _NESTED = 2, 3
 
 Schema = dict[str, Any]
 
