@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
@@ -75,3 +78,35 @@ class Remote:
     tls_key: Path | None = None
     ledger: str = ""
     wait_seconds: float = 0.0
+
+
+_REACHING: dict[str, tuple[Any, Any]] = {
+    "ledger": (LedgerOption, ""),
+    "orchestrator": (OrchestratorOption, ""),
+    "token_file": (TokenFileOption, None),
+    "tls_ca": (TlsCaOption, None),
+    "tls_cert": (TlsCertOption, None),
+    "tls_key": (TlsKeyOption, None),
+}
+
+
+def reaches(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options by which an orchestrator is reached; it takes them as its argument `remote`."""
+    hints = get_type_hints(command, include_extras=True)
+    parameters: list[inspect.Parameter] = []
+    for each in inspect.signature(command).parameters.values():
+        if each.name == "remote":
+            for name, (option, default) in _REACHING.items():
+                kind = inspect.Parameter.KEYWORD_ONLY
+                parameters.append(inspect.Parameter(name, kind, default=default, annotation=option))
+        else:
+            parameters.append(each.replace(annotation=hints[each.name], kind=inspect.Parameter.KEYWORD_ONLY))
+
+    @functools.wraps(command)
+    def called(**values: Any) -> None:
+        found = {"target" if name == "orchestrator" else name: values.pop(name) for name in _REACHING}
+        command(remote=Remote(**found), **values)
+
+    called.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # what typer reads
+    called.__annotations__ = {each.name: each.annotation for each in parameters}
+    return called

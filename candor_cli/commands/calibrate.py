@@ -9,14 +9,9 @@ import typer
 
 from candor_cli.options import (
     JsonOption,
-    LedgerOption,
-    OrchestratorOption,
     Remote,
     StateOption,
-    TlsCaOption,
-    TlsCertOption,
-    TlsKeyOption,
-    TokenFileOption,
+    reaches,
 )
 from chassis.errors import CandorError, Reason
 
@@ -29,6 +24,7 @@ def _group() -> None:
 
 
 @app.command("judge")
+@reaches
 def judge(
     labelled: Annotated[
         Path,
@@ -43,12 +39,8 @@ def judge(
         str, typer.Option("--judge-key-env", help="Environment variable with the judge's key.")
     ] = "",
     state: StateOption = None,
-    ledger: LedgerOption = "",
-    orchestrator: OrchestratorOption = "",
-    token_file: TokenFileOption = None,
-    tls_ca: TlsCaOption = None,
-    tls_cert: TlsCertOption = None,
-    tls_key: TlsKeyOption = None,
+    *,
+    remote: Remote,
     as_json: JsonOption = False,
 ) -> None:
     """Ask the judge about human-labelled replies; its error, by arm where given, then counts in every gate it judges."""
@@ -74,7 +66,6 @@ def judge(
             for row in rows
         ],
     )
-    remote = Remote(orchestrator, token_file, tls_ca, tls_cert, tls_key, ledger)
 
     async def work() -> orchestrator_pb2.CalibrateJudgeResponse:
         async with connected(remote, state or Path(".candor")) as client:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,15 +13,10 @@ import typer
 from candor_cli.names import identifier, resource
 from candor_cli.options import (
     JsonOption,
-    LedgerOption,
-    OrchestratorOption,
     Remote,
     StateOption,
-    TlsCaOption,
-    TlsCertOption,
-    TlsKeyOption,
-    TokenFileOption,
     WaitOption,
+    reaches,
 )
 from chassis.errors import CandorError, ExitCode, Reason
 
@@ -60,6 +55,7 @@ class Job:
     durable: bool = False  # what is paid for must outlive a pod
 
 
+@reaches
 def evaluate(
     document: Annotated[Path, typer.Argument(help="Evaluation document (YAML).", show_default=False)],
     out: Annotated[
@@ -84,12 +80,8 @@ def evaluate(
         ),
     ] = "",
     state: StateOption = None,
-    ledger: LedgerOption = "",
-    orchestrator: OrchestratorOption = "",
-    token_file: TokenFileOption = None,
-    tls_ca: TlsCaOption = None,
-    tls_cert: TlsCertOption = None,
-    tls_key: TlsKeyOption = None,
+    *,
+    remote: Remote,
     wait: WaitOption = 0,
     as_json: JsonOption = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress; the verdict only.")] = False,
@@ -117,7 +109,7 @@ def evaluate(
     """
     job = Job(
         document=document,
-        remote=Remote(orchestrator, token_file, tls_ca, tls_cert, tls_key, ledger, wait),
+        remote=replace(remote, wait_seconds=wait),
         state=state or document.parent / ".candor",
         out=out or document.with_suffix(".results"),
         resume=resume,

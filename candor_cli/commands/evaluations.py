@@ -11,14 +11,9 @@ import typer
 from candor_cli.names import LATEST, identifier, resource
 from candor_cli.options import (
     JsonOption,
-    LedgerOption,
-    OrchestratorOption,
     Remote,
     StateOption,
-    TlsCaOption,
-    TlsCertOption,
-    TlsKeyOption,
-    TokenFileOption,
+    reaches,
 )
 
 if TYPE_CHECKING:
@@ -33,19 +28,15 @@ NameArgument = Annotated[str, typer.Argument(metavar="ID", help="Evaluation id."
 
 
 @app.command("list")
+@reaches
 def list_evaluations(
     count: Annotated[int, typer.Option("--count", "-n", min=1, max=1000, help="Newest evaluations to list.")] = 20,
     state: StateOption = None,
-    ledger: LedgerOption = "",
-    orchestrator: OrchestratorOption = "",
-    token_file: TokenFileOption = None,
-    tls_ca: TlsCaOption = None,
-    tls_cert: TlsCertOption = None,
-    tls_key: TlsKeyOption = None,
+    *,
+    remote: Remote,
     as_json: JsonOption = False,
 ) -> None:
     """List evaluations, newest first."""
-    remote = Remote(orchestrator, token_file, tls_ca, tls_cert, tls_key, ledger)
     page = _ask(remote, state, lambda client: client.newest(count))
     if as_json:
         _print_json(*page.evaluations)
@@ -76,32 +67,25 @@ def _state(evaluation: orchestrator_pb2.Evaluation, remote: Remote) -> str:
 
 
 @app.command("get")
+@reaches
 def get(
     name: NameOrLatest = LATEST,
     state: StateOption = None,
-    ledger: LedgerOption = "",
-    orchestrator: OrchestratorOption = "",
-    token_file: TokenFileOption = None,
-    tls_ca: TlsCaOption = None,
-    tls_cert: TlsCertOption = None,
-    tls_key: TlsKeyOption = None,
+    *,
+    remote: Remote,
 ) -> None:
     """Show one evaluation as JSON."""
-    remote = Remote(orchestrator, token_file, tls_ca, tls_cert, tls_key, ledger)
     _print_json(_ask(remote, state, lambda client: client.find(name)))
 
 
 @app.command("show")
+@reaches
 def show(
     name: NameOrLatest = LATEST,
     events: Annotated[int, typer.Option("--events", "-n", min=1, max=500, help="Last events to show.")] = 10,
     state: StateOption = None,
-    ledger: LedgerOption = "",
-    orchestrator: OrchestratorOption = "",
-    token_file: TokenFileOption = None,
-    tls_ca: TlsCaOption = None,
-    tls_cert: TlsCertOption = None,
-    tls_key: TlsKeyOption = None,
+    *,
+    remote: Remote,
 ) -> None:
     """Show how an evaluation stands: verdict, reason and the last events, also when the pod that ran it is gone."""
     from candor_cli.view.evaluation import lines
@@ -110,42 +94,33 @@ def show(
         found = await client.find(name)
         return found, await client.last_events(found.name, events)
 
-    remote = Remote(orchestrator, token_file, tls_ca, tls_cert, tls_key, ledger)
     found, history = _ask(remote, state, both)
     for line in lines(found, history, _state(found, remote)):
         print(line)
 
 
 @app.command("cancel")
+@reaches
 def cancel(
     name: NameArgument,
     state: StateOption = None,
-    ledger: LedgerOption = "",
-    orchestrator: OrchestratorOption = "",
-    token_file: TokenFileOption = None,
-    tls_ca: TlsCaOption = None,
-    tls_cert: TlsCertOption = None,
-    tls_key: TlsKeyOption = None,
+    *,
+    remote: Remote,
 ) -> None:
     """Stop asking; what was answered stays."""
-    remote = Remote(orchestrator, token_file, tls_ca, tls_cert, tls_key, ledger)
     found = _ask(remote, state, lambda client: client.cancel(resource(name)))
     print(f"{found.name}: {found.state}")
 
 
 @app.command("delete")
+@reaches
 def delete(
     name: NameArgument,
     state: StateOption = None,
-    ledger: LedgerOption = "",
-    orchestrator: OrchestratorOption = "",
-    token_file: TokenFileOption = None,
-    tls_ca: TlsCaOption = None,
-    tls_cert: TlsCertOption = None,
-    tls_key: TlsKeyOption = None,
+    *,
+    remote: Remote,
 ) -> None:
     """Remove a finished or cancelled evaluation and the replies that only it owns."""
-    remote = Remote(orchestrator, token_file, tls_ca, tls_cert, tls_key, ledger)
     _ask(remote, state, lambda client: client.delete(resource(name)))
     print(f"{resource(name)}: deleted")
 

@@ -11,14 +11,9 @@ import typer
 
 from candor_cli.options import (
     JsonOption,
-    LedgerOption,
-    OrchestratorOption,
     Remote,
     StateOption,
-    TlsCaOption,
-    TlsCertOption,
-    TlsKeyOption,
-    TokenFileOption,
+    reaches,
 )
 from chassis.errors import CandorError, ExitCode
 
@@ -29,6 +24,7 @@ if TYPE_CHECKING:
     from candor_cli.document import Document
 
 
+@reaches
 def plan(
     document: Annotated[Path, typer.Argument(help="Evaluation document (YAML).", show_default=False)],
     limit: Annotated[int, typer.Option("--limit", min=0, help="Plan for N items; 0 plans for all.")] = 0,
@@ -43,19 +39,14 @@ def plan(
         ),
     ] = "",
     state: StateOption = None,
-    ledger: LedgerOption = "",
-    orchestrator: OrchestratorOption = "",
-    token_file: TokenFileOption = None,
-    tls_ca: TlsCaOption = None,
-    tls_cert: TlsCertOption = None,
-    tls_key: TlsKeyOption = None,
+    *,
+    remote: Remote,
     as_json: JsonOption = False,
 ) -> None:
     """Say what a run would ask and cost, and whether it can conclude. Exit code 78 when it cannot."""
     from candor_cli.document import read_document
     from candor_cli.session import run
 
-    remote = Remote(orchestrator, token_file, tls_ca, tls_cert, tls_key, ledger)
     found = read_document(document)
     how = _How(limit, pilot, earlier)
     result = run(_plan(found, remote, state or document.parent / ".candor", how))

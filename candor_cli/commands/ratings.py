@@ -10,14 +10,9 @@ import typer
 from candor_cli.names import LATEST
 from candor_cli.options import (
     JsonOption,
-    LedgerOption,
-    OrchestratorOption,
     Remote,
     StateOption,
-    TlsCaOption,
-    TlsCertOption,
-    TlsKeyOption,
-    TokenFileOption,
+    reaches,
 )
 from chassis.errors import CandorError, Reason
 
@@ -25,6 +20,7 @@ app = typer.Typer(help="Ask people which reply is warmer and which answer is rig
 
 
 @app.command("export")
+@reaches
 def export(
     source: Annotated[
         str,
@@ -54,12 +50,8 @@ def export(
     ] = None,
     seed: Annotated[int, typer.Option("--seed", help="Of the draw.")] = 1,
     state: StateOption = None,
-    ledger: LedgerOption = "",
-    orchestrator: OrchestratorOption = "",
-    token_file: TokenFileOption = None,
-    tls_ca: TlsCaOption = None,
-    tls_cert: TlsCertOption = None,
-    tls_key: TlsKeyOption = None,
+    *,
+    remote: Remote,
 ) -> None:
     """Draw reply pairs and answers for raters: no arm named, the order balanced, the key in a file of its own."""
     from candor_cli.rating_files import Request, export_from, fetched
@@ -78,7 +70,6 @@ def export(
     if path.exists():
         said = export_from(path, source, request, out, sealed)
     else:
-        remote = Remote(orchestrator, token_file, tls_ca, tls_cert, tls_key, ledger)
         with fetched(remote, state or Path(".candor"), source) as (name, responses):
             said = export_from(responses, name, request, out, sealed)
     for line in said:

@@ -10,14 +10,9 @@ import typer
 
 from candor_cli.names import LATEST
 from candor_cli.options import (
-    LedgerOption,
-    OrchestratorOption,
     Remote,
     StateOption,
-    TlsCaOption,
-    TlsCertOption,
-    TlsKeyOption,
-    TokenFileOption,
+    reaches,
 )
 
 if TYPE_CHECKING:
@@ -27,6 +22,7 @@ app = typer.Typer(help="Reports, replies and grades of evaluations.", no_args_is
 
 
 @app.command("export")
+@reaches
 def export(
     evaluation: Annotated[str, typer.Argument(metavar="[ID]", help="Evaluation id; default: the newest.")] = LATEST,
     out: Annotated[
@@ -34,17 +30,12 @@ def export(
     ] = Path("responses.csv"),
     arm: Annotated[str, typer.Option("--arm", help="Replies of this arm only.")] = "",
     state: StateOption = None,
-    ledger: LedgerOption = "",
-    orchestrator: OrchestratorOption = "",
-    token_file: TokenFileOption = None,
-    tls_ca: TlsCaOption = None,
-    tls_cert: TlsCertOption = None,
-    tls_key: TlsKeyOption = None,
+    *,
+    remote: Remote,
 ) -> None:
     """Write the replies and grades of an evaluation as one table, or its report files into a folder."""
     from candor_cli.session import run
 
-    remote = Remote(orchestrator, token_file, tls_ca, tls_cert, tls_key, ledger)
     print(run(_export(remote, state or Path(".candor"), evaluation, out, arm)))
 
 
