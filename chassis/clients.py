@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 import grpc
 
+from chassis import keepalive
 from chassis.call_metadata import interceptors
 from chassis.errors import CandorError, Reason
 from chassis.renewing import RenewingChannel
@@ -99,6 +100,7 @@ def connect(target: Target, *, max_message_bytes: int = 16 * 2**20) -> grpc.aio.
         # Replicas that take the places of others are found soon too: the default asks DNS every half minute at most, and a
         # rollout that is faster leaves no address that answers.
         ("grpc.dns_min_time_between_resolutions_ms", 1_000),
+        *keepalive.client_options(target.address),
         # Loopback and cluster addresses never go through an HTTP proxy.
         ("grpc.enable_http_proxy", 0),
     ]

@@ -16,6 +16,7 @@ import grpc
 from grpc_health.v1.health import SERVICE_NAME as HEALTH_NAME
 from grpc_reflection.v1alpha import reflection
 
+from chassis import keepalive
 from chassis.addresses import is_loopback
 from chassis.auth.gatekeeper import Gatekeeper
 from chassis.errors import CandorError, Reason
@@ -66,9 +67,7 @@ def server_options(settings: ServerSettings) -> list[tuple[str, int]]:
         ("grpc.max_send_message_length", settings.max_message_bytes),
         # A port that is taken is an error, not a silent share.
         ("grpc.so_reuseport", 0),
-        # Clients that balance by DNS look again for new replicas at least this often.
-        ("grpc.max_connection_age_ms", 300_000),
-        ("grpc.max_connection_age_grace_ms", 600_000),
+        *keepalive.server_options(settings.host),
     ]
 
 
