@@ -66,16 +66,19 @@ def build(settings: OrchestratorSettings) -> Service:
     channels: list[grpc.aio.Channel] = []
     needed: list[grpc.aio.Channel] = []
 
-    def channel(target: str, *, may_sleep: bool = False) -> grpc.aio.Channel:
+    def channel(target: str, *, may_be_away: bool = False) -> grpc.aio.Channel:
         channels.append(connect(_target(settings, target), max_message_bytes=settings.max_message_bytes))
-        if not may_sleep:
+        if not may_be_away:
             needed.append(channels[-1])
         return channels[-1]
 
     def inference(name: str, target: str) -> Inference:
-        opened = channel(target, may_sleep=settings.inference_wake_seconds > 0)
+        opened = channel(target, may_be_away=settings.inference_wake_seconds > 0)
         return MeteredInference(GrpcInference(opened, patience_of_inference), name, demand, metrics)
 
+    # Evaluations that make no arm need neither of these two, and those that do wait for them.
+    rewriter = channel(settings.rewriter_target, may_be_away=True) if settings.rewriter_target else None
+    trainer = channel(settings.trainer_target, may_be_away=True) if settings.trainer_target else None
     database = Database(_with_folder(settings.ledger_url))
     ledger = SqlLedger(database)
     datasets = Datasets(
@@ -90,8 +93,8 @@ def build(settings: OrchestratorSettings) -> Service:
             {name: inference(name, target) for name, target in settings.inference_targets.items()}
         ),
         grader=MeteredGrader(GrpcGrader(channel(settings.grader_target), patience), metrics),
-        rewriter=GrpcRewriter(channel(settings.rewriter_target), patience) if settings.rewriter_target else None,
-        trainer=GrpcTrainer(channel(settings.trainer_target)) if settings.trainer_target else None,
+        rewriter=GrpcRewriter(rewriter, patience) if rewriter else None,
+        trainer=GrpcTrainer(trainer, patience) if trainer else None,
         conversations=LocalConversations(datasets),
         materials=FileMaterials(settings.artifacts_url),
         tasks=datasets,

@@ -17,7 +17,7 @@ from chassis.llm.waiting import Backoff
 from chassis.requests import MESSAGE_CHARS
 
 # The stream broke on its way, or the service has no room for us now. What the service itself says is not asked for twice: it has tried before.
-_BROKEN = (Reason.SERVICE_UNAVAILABLE, Reason.DEADLINE_EXCEEDED, Reason.CALLER_LIMITED)
+BROKEN = (Reason.SERVICE_UNAVAILABLE, Reason.DEADLINE_EXCEEDED, Reason.CALLER_LIMITED)
 _BACKOFF = Backoff(first_seconds=0.5, longest_seconds=10.0)
 
 
@@ -102,7 +102,7 @@ async def resending(
                 done.add(index)
                 yield index, answer
         except CandorError as error:
-            if error.reason not in _BROKEN:
+            if error.reason not in BROKEN:
                 raise
             broken = error
         missing = [index for index in missing if index not in done]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import TypeVar
 
 import grpc
 from candor.trainer.v1 import trainer_pb2 as pb
 from candor.trainer.v1 import trainer_pb2_grpc
 
-from chassis.clients import stream, translated
+from chassis.clients import stream
+from chassis.errors import CandorError
+from services.orchestrator.backends.resend import BROKEN, PATIENCE, Patience, patiently
 from services.orchestrator.convert.models import endpoint_to_proto
 from services.orchestrator.domain.making.estimate import Estimate
 from services.orchestrator.domain.models import Endpoint
@@ -19,42 +22,57 @@ _CREATE_SECONDS = 1800.0  # the preflight tokenizes the data and loads the model
 _CALL_SECONDS = 60.0
 _WATCH_SECONDS = 7 * 86_400.0
 
+Answer = TypeVar("Answer")
+
 
 class GrpcTrainer:
-    """Implements `ports.making.Trainer` over one channel."""
+    """Implements `ports.making.Trainer` over one channel. Jobs outlive the service that is asked for them."""
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
+    def __init__(self, channel: grpc.aio.Channel, patience: Patience = PATIENCE) -> None:
+        self._patience = patience
         self._stub = trainer_pb2_grpc.TrainerServiceStub(channel)
 
     async def check(self, order: TrainingOrder) -> tuple[str, ...]:
         """See ports."""
         request = pb.CheckTrainingJobRequest(spec=_spec(order))
-        with translated("trainer"):
-            found = await self._stub.CheckTrainingJob(request, timeout=_CREATE_SECONDS)
+        found = await self._patiently(lambda: self._stub.CheckTrainingJob(request, timeout=_CREATE_SECONDS))
         return tuple(found.warnings)
 
     async def create(self, order: TrainingOrder) -> TrainingJob:
         """See ports."""
         request = pb.CreateTrainingJobRequest(spec=_spec(order))
-        with translated("trainer"):
-            job = await self._stub.CreateTrainingJob(request, timeout=_CREATE_SECONDS)
-        return _job(job)
+        return _job(await self._patiently(lambda: self._stub.CreateTrainingJob(request, timeout=_CREATE_SECONDS)))
 
     async def watch(self, name: str, after: int) -> AsyncIterator[TrainingStep]:
-        """See ports."""
-        request = pb.WatchTrainingJobRequest(name=name, after_sequence=after)
-        async for event in stream("trainer", self._stub.WatchTrainingJob(request, timeout=_WATCH_SECONDS)):
-            yield _step(event)
+        """See ports. A stream that breaks is opened again where it broke, as long as the trainer still has the job."""
+        while True:
+            request = pb.WatchTrainingJobRequest(name=name, after_sequence=after)
+            try:
+                async for event in stream("trainer", self._stub.WatchTrainingJob(request, timeout=_WATCH_SECONDS)):
+                    after = event.sequence
+                    yield _step(event)
+            except CandorError as error:
+                if error.reason not in BROKEN:
+                    raise
+                self._patience.retried(error.reason)
+            else:
+                return
+            # Servers end every stream sooner or later, and a job says nothing for hours while it waits for its turn.
+            await self._patience.sleep(self._patience.backoff.wait(1))
+            await self.get(name)
 
     async def get(self, name: str) -> TrainingJob:
         """See ports."""
-        with translated("trainer"):
-            return _job(await self._stub.GetTrainingJob(pb.GetTrainingJobRequest(name=name), timeout=_CALL_SECONDS))
+        request = pb.GetTrainingJobRequest(name=name)
+        return _job(await self._patiently(lambda: self._stub.GetTrainingJob(request, timeout=_CALL_SECONDS)))
 
     async def cancel(self, name: str) -> None:
         """See ports."""
-        with translated("trainer"):
-            await self._stub.CancelTrainingJob(pb.CancelTrainingJobRequest(name=name), timeout=_CALL_SECONDS)
+        request = pb.CancelTrainingJobRequest(name=name)
+        await self._patiently(lambda: self._stub.CancelTrainingJob(request, timeout=_CALL_SECONDS))
+
+    async def _patiently(self, call: Callable[[], Awaitable[Answer]]) -> Answer:
+        return await patiently("trainer", call, self._patience)
 
 
 def _spec(order: TrainingOrder) -> pb.TrainingSpec:

@@ -207,7 +207,7 @@ class Trainer(Protocol):
         ...
 
     def watch(self, name: str, after: int) -> AsyncIterator[TrainingStep]:
-        """History from a sequence number on, until the job closes. Raises CandorError."""
+        """History from a sequence number on, until the job closes. Raises CandorError, also when the trainer stays away."""
         ...
 
     async def get(self, name: str) -> TrainingJob:

@@ -113,30 +113,21 @@ async def _introduce(shop: Workshop, name: str, job: TrainingJob) -> None:
 
 async def _follow(shop: Workshop, name: str, arm: TrainedArm, arms: Mapping[str, TrainedArm]) -> None:
     """Take in the whole history, the past first: a job that is done has its curve all the same."""
-    sequence, began = 0, 0.0
-    while True:
-        before = sequence
-        try:
-            async for event in shop.trainer.watch(arm.job.name, sequence):
-                sequence = event.sequence
-                # Waiting for its turn is not training.
-                began = began or (event.time if event.state == "RUNNING" else 0.0)
-                arm.seconds = event.time - began if began else 0.0
-                _take(arm, event)
-                shop.teller.counts.training = [
-                    _standing(each, other.now) for each, other in arms.items() if other.now is not None
-                ]
-                if event.message and arm.job.state != "SUCCEEDED":
-                    await shop.teller.tell_once(f"{name}: {event.message}")
-                shop.progress(sum(each.step for each in arms.values()), sum(each.steps for each in arms.values()))
-        except CandorError as error:
-            # The stream broke on its way; the job goes on.
-            if not error.retryable or sequence == before:
-                raise CandorError(error.reason, f"arm {name}: {error.message}", metadata=error.metadata) from error
-            continue
-        break
-    arm.now = None
-    arm.job = await shop.trainer.get(arm.job.name)
+    began = 0.0
+    with _naming(name):
+        async for event in shop.trainer.watch(arm.job.name, 0):
+            # Waiting for its turn is not training.
+            began = began or (event.time if event.state == "RUNNING" else 0.0)
+            arm.seconds = event.time - began if began else 0.0
+            _take(arm, event)
+            shop.teller.counts.training = [
+                _standing(each, other.now) for each, other in arms.items() if other.now is not None
+            ]
+            if event.message and arm.job.state != "SUCCEEDED":
+                await shop.teller.tell_once(f"{name}: {event.message}")
+            shop.progress(sum(each.step for each in arms.values()), sum(each.steps for each in arms.values()))
+        arm.now = None
+        arm.job = await shop.trainer.get(arm.job.name)
     if arm.job.state != "SUCCEEDED":
         raise _failed(name, arm.job)
     arm.losses = _thinned(arm.losses)
