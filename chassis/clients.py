@@ -28,8 +28,9 @@ _SERVICE_CONFIG = json.dumps(
         "methodConfig": [
             {
                 "name": [{}],
-                # Every call of ours is idempotent (by content, digest or request id), so these are made again: nobody was
-                # there, or a server that stops dropped a call that it had not begun (gRPC says CANCELLED for that).
+                # Every call of ours is idempotent (by content, digest or request id; what is deleted twice is at worst not
+                # found), so these are made again: nobody was there, or a server that stops dropped a call that it had not
+                # begun (gRPC says CANCELLED for that).
                 "retryPolicy": {
                     "maxAttempts": 4,
                     "initialBackoff": "0.2s",

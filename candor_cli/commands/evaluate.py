@@ -7,6 +7,7 @@ import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
+from uuid import uuid4
 
 import typer
 
@@ -189,7 +190,8 @@ async def _start(client: Orchestrator, job: Job, document: Document) -> orchestr
         await client.upload_conversations(document.spec)
     request = orchestrator_pb2.CreateEvaluationRequest(
         spec=document.spec,
-        request_id=job.request_id,
+        # A call whose answer was lost is made again: what starts anew must not start twice.
+        request_id=job.request_id or (uuid4().hex if job.new else ""),
         resume="new" if job.new else "auto",
         resume_name=resource(job.resume),
         allow_underpowered=job.underpowered,
