@@ -35,15 +35,18 @@ class Node:
     Attributes:
         schedules: New Pods get a place; off, they stay Pending.
         pods: Names of all Pods that were started, in order.
+        gap: Steps of the Job controller between a Pod that went and its successor: a real one backs off for 10 s and more.
     """
 
     def __init__(self, cluster: FakeKubernetes, hands: Hands) -> None:
         self.schedules = True
         self.pods: list[str] = []
+        self.gap = 3
         self._cluster = cluster
         self._hands = hands
         self._running: dict[str, _Run] = {}
         self._failures: dict[str, int] = {}
+        self._waited: dict[str, int] = {}
         self._place = tempfile.TemporaryDirectory(prefix="candor-node-")
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._loop, name="node", daemon=True)
@@ -144,8 +147,15 @@ class Node:
             return
         if any(pod["status"]["phase"] == "Succeeded" for pod in pods):
             self._hands.job_complete(name)
-        elif not alive and self._goes_on(job, pods):
+        elif not alive and self._goes_on(job, pods) and self._backed_off(job["metadata"]["uid"]):
             self.pods.append(self._hands.start_pod(name))
+
+    def _backed_off(self, job: str) -> bool:
+        """Whether the Job's next Pod is due; the first one is at once."""
+        waited = self._waited.get(job, self.gap)
+        due = waited >= self.gap
+        self._waited[job] = 0 if due else waited + 1
+        return due
 
     def _goes_on(self, job: Object, pods: list[Object]) -> bool:
         """Whether the Job tries again; else it has failed."""

@@ -94,11 +94,17 @@ async def test_a_job_trains_on_while_its_trainer_is_dead_and_is_found_again(
 async def test_a_pod_that_is_taken_away_saves_its_state_and_another_one_goes_on(
     serve: Any, cluster: Any, make_spec: Spec, watch: Any
 ) -> None:
+    impatient = cluster.settings["kubernetes"].model_copy(update={"place_seconds": 5.0})  # it trains longer before
+    settings = cluster.settings | {"kubernetes": impatient}
     with Node(cluster.server, cluster.hands) as node:
-        async with serve(cluster.root, **cluster.settings, state_seconds=NEVER) as stub:
+        node.gap = 1_000_000
+        async with serve(cluster.root, **settings, state_seconds=NEVER) as stub:
             job = await stub.CreateTrainingJob(pb.CreateTrainingJobRequest(spec=make_spec()))
-            await watch(stub, job.name, at_step(13))
+            before = await watch(stub, job.name, at_step(13))
             await asyncio.to_thread(node.evict, node.pods[0])
+            waits = "waits for its Pod"
+            await watch(stub, job.name, lambda event: event.message == waits, after=before[-1].sequence)
+            node.gap = 0
             events = await watch(stub, job.name)
             await finished(stub, job.name)
         assert len(node.pods) == 2

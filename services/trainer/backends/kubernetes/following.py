@@ -51,6 +51,7 @@ class Following:
         self._stop = stop
         self._tail = Tail(folder)
         self._seen = self._told = ""
+        self._trained_at = self._queued_at = 0.0
         self._over_since = 0.0
         self._failure: CandorError | None = None
         self._log = get_logger("trainer")
@@ -132,6 +133,8 @@ class Following:
             await self._over(standing, pods)
         elif standing.kind is not Kind.RUNNING:
             return await self._waiting(standing)
+        else:
+            self._trained_at = time.time()
         return []
 
     async def _over(self, standing: Standing, pods: list[Object]) -> None:
@@ -156,14 +159,23 @@ class Following:
     async def _waiting(self, standing: Standing) -> list[Waiting]:
         """Tell what it waits for, once, if it is seen twice: what passes is no news.
 
+        A Job may be days old when it loses its Pod, and then the cluster does not say since when: what was trained or queued
+        before is no part of the wait.
+
         Raises:
             CandorError: It waited too long; then the Job is deleted.
         """
         patience, setting = self._options.patience(standing.kind)
-        if time.time() - standing.since > patience:
+        since = max(standing.since, self._trained_at)
+        if standing.kind is Kind.QUEUED:
+            self._queued_at = time.time()
+        else:
+            since = max(since, self._queued_at)
+        if time.time() - since > patience:
             await self._remove()
+            verb = "go on" if self._trained_at else "start"
             message = (
-                f"the training did not start within {patience:g} s ({setting}): {standing.sentence()}; then {_AGAIN}"
+                f"the training did not {verb} within {patience:g} s ({setting}): {standing.sentence()}; then {_AGAIN}"
             )
             raise CandorError(Reason.TRAINING_NOT_STARTED, message)
         passing, self._seen = standing.told != self._seen, standing.told
@@ -180,6 +192,8 @@ class Following:
                 found += reports_of(line, past=past)
         except CandorError as failure:
             self._failure = failure
+        if found:
+            self._trained_at = time.time()
         if any(isinstance(report, Started) for report in found):
             self._seen = self._told = ""
         return found

@@ -26,6 +26,8 @@ _SETUP = ("CreateContainerConfigError", "CreateContainerError", "RunContainerErr
 _LONGEST = 500
 # A kubelet repeats what still troubles it every two minutes; an older event tells of trouble that is over.
 _FRESH_SECONDS = 300.0
+# The Job controller tries a refused Pod again within a minute, but of many such events one in five minutes is let through.
+_FRESH_REFUSAL_SECONDS = 600.0
 
 
 class Kind(StrEnum):
@@ -46,7 +48,7 @@ class Standing(NamedTuple):
         kind: In short.
         told: In plain words, what it waits for or how it failed.
         detail: What the cluster says about that.
-        since: When that began, in seconds since 1970.
+        since: When that began, in seconds since 1970, as far as the cluster knows: without a Pod, when the Job was made.
     """
 
     kind: Kind
@@ -78,12 +80,12 @@ def look(job: Object, pods: Sequence[Object], warnings: Sequence[Object], now: f
         return _suspended(job, conditions, warnings, began)
     alive = [pod for pod in pods if pod["status"].get("phase") in ("Pending", "Running", None)]
     if not alive:
-        return _without_pod(job, pods, warnings, began)
+        return _without_pod(job, pods, _fresh(warnings, now, _FRESH_REFUSAL_SECONDS), began)
     pod = alive[-1]
     if "deletionTimestamp" in pod["metadata"]:
         since = _time(pod["metadata"]["deletionTimestamp"])
         return Standing(Kind.NO_PLACE, "the Pod is being taken away; the training goes on in another one", "", since)
-    return _pod(pod, [each for each in warnings if now - _told_at(each) <= _FRESH_SECONDS])
+    return _pod(pod, _fresh(warnings, now, _FRESH_SECONDS))
 
 
 def _suspended(job: Object, conditions: dict[str, Object], warnings: Sequence[Object], began: float) -> Standing:
@@ -176,6 +178,10 @@ def terminated(pod: Object) -> Object:
         if ended := (status.get("state") or {}).get("terminated"):
             return dict(ended)
     return {}
+
+
+def _fresh(warnings: Sequence[Object], now: float, seconds: float) -> list[Object]:
+    return [each for each in warnings if now - _told_at(each) <= seconds]
 
 
 def _told_at(event: Object) -> float:
