@@ -31,7 +31,9 @@ class KubernetesSettings(BaseModel):
         default=3600.0, gt=0, description="longest wait for a free GPU, a node or room in a quota"
     )
     fault_seconds: float = Field(
-        default=600.0, gt=0, description="longest wait while an image, a volume or a Secret is missing"
+        default=600.0,
+        gt=0,
+        description="longest wait while an image, a volume or a Secret is missing, or the reports on the volume cannot be read",
     )
     queue_seconds: float = Field(default=86_400.0, gt=0, description="longest wait in the queue")
     poll_seconds: float = Field(default=5.0, gt=0, description="how often a Job is looked at")

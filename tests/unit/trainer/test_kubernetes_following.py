@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +18,8 @@ from services.trainer.backends.kubernetes.cluster import Cluster
 from services.trainer.backends.kubernetes.following import Following
 from services.trainer.backends.kubernetes.manifest import Ways
 from services.trainer.backends.kubernetes.options import Options
-from services.trainer.ports import Done, Report, Waiting
+from services.trainer.domain.job import Progress
+from services.trainer.ports import Done, Report, Started, Stepped, Waiting
 
 Object = dict[str, Any]
 OPTIONS = Options(
@@ -75,21 +77,25 @@ EVICTED = pod("Failed", reason="Evicted", message="The node was low on resource:
 NO_POD = Look(job())
 
 
-class FakeCluster(Cluster):
-    """Shows one look after the other, each twice, because what is seen once is no news; then something happens."""
+Happening = Callable[[], object]
 
-    def __init__(self, looks: Sequence[Look], then: Callable[[], object]) -> None:
+
+class FakeCluster(Cluster):
+    """Shows one look after the other, each twice, because what is seen once is no news; between them things happen."""
+
+    def __init__(self, *course: Look | Happening) -> None:
         super().__init__()
         self.deleted: list[str] = []
-        self._looks = [look for look in looks for _ in range(2)]
-        self._then = then
-        self._now = self._looks[0]
+        self._course = [each for item in course for each in ([item, item] if isinstance(item, Look) else [item])]
+        self._now = Look(job())
 
     async def job(self, name: str) -> Object:
-        if self._looks:
-            self._now = self._looks.pop(0)
-        else:
-            self._then()
+        while self._course:
+            item = self._course.pop(0)
+            if isinstance(item, Look):
+                self._now = item
+                break
+            item()
         return self._now.job
 
     async def pods(self, job: str) -> list[Object]:
@@ -120,19 +126,19 @@ class Run(NamedTuple):
 
     async def reports(self) -> list[Report]:
         async with asyncio.timeout(10):
-            return [report async for report in self.following.reports(self._made)]
+            return [report async for report in self.following.reports(self.made)]
 
-    async def _made(self) -> Object:
+    async def made(self) -> Object:
         raise AssertionError("the Job is there")
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[..., Run]:
-    """After the looks the training comes to its end, unless something else is said."""
+    """What happens, after which the training comes to its end."""
     (tmp_path / "reports.jsonl").touch()
 
-    def make(*looks: Look, then: Callable[[], object] | None = None, options: Options = OPTIONS) -> Run:
-        cluster = FakeCluster(looks, then or (lambda: tell(tmp_path, "ended", finished=True)))
+    def make(*course: Look | Happening, options: Options = OPTIONS) -> Run:
+        cluster = FakeCluster(*course, lambda: tell(tmp_path, "ended", finished=True))
         stop = asyncio.Event()
         return Run(cluster, Following(cluster, options, "j", tmp_path, stop), stop)
 
@@ -205,4 +211,126 @@ async def test_the_wait_in_a_queue_is_no_part_of_the_wait_for_a_place(
 ) -> None:
     begun = run(queued, released)
     assert (await begun.reports())[-1] == Done()
+    assert not begun.cluster.deleted
+
+
+FAILED = Look(
+    job(conditions=[{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", "message": "m"}]),
+    [pod("Failed", containerStatuses=[{"state": {"terminated": {"exitCode": 1, "reason": "Error"}}}])],
+)
+
+
+class Volume:
+    """The job's folder, which can be made to fail: what should be a file is a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._file, self._aside = folder / "reports.jsonl", folder / "aside"
+
+    def fails(self) -> None:
+        self._file.rename(self._aside)
+        self._file.mkdir()
+
+    def works(self) -> None:
+        self._file.rmdir()
+        self._aside.rename(self._file)
+
+
+async def test_a_volume_that_fails_for_a_while_costs_a_run_nothing(run: Callable[..., Run], tmp_path: Path) -> None:
+    volume = Volume(tmp_path)
+    begun = run(RUNNING, volume.fails, RUNNING, volume.works, lambda: tell(tmp_path, "started", step=3, versions={}))
+    assert await begun.reports() == [Started(3, {}), Done()]
+    assert not begun.cluster.deleted
+
+
+async def test_a_job_that_ends_while_the_volume_fails_is_judged_when_its_reports_are_read(
+    run: Callable[..., Run], tmp_path: Path
+) -> None:
+    volume = Volume(tmp_path)
+
+    def mended() -> None:
+        volume.works()
+        tell(tmp_path, "failed", reason="OUT_OF_MEMORY", message="no memory")
+
+    begun = run(RUNNING, volume.fails, RUNNING, FAILED, mended)
+    with pytest.raises(CandorError, match="no memory") as caught:
+        await begun.reports()
+    assert caught.value.reason is Reason.OUT_OF_MEMORY
+
+
+async def test_a_volume_that_fails_for_long_ends_the_run_and_its_job(run: Callable[..., Run], tmp_path: Path) -> None:
+    begun = run(RUNNING, Volume(tmp_path).fails, RUNNING, options=replace(OPTIONS, fault_seconds=0.0))
+    expected = r"reports.* cannot be read for 0 s \(CANDOR_TRAINER_KUBERNETES__FAULT_SECONDS\): .*Is a directory"
+    with pytest.raises(CandorError, match=expected) as caught:
+        await begun.reports()
+    assert caught.value.reason is Reason.TRAINING_FAILED
+    assert begun.cluster.deleted == ["j"]
+
+
+async def test_a_trainer_that_comes_back_before_its_volume_does_waits_for_it(
+    run: Callable[..., Run], tmp_path: Path
+) -> None:
+    tell(tmp_path, "stepped", step=3)
+    volume, begun = Volume(tmp_path), run(RUNNING)
+    volume.fails()
+    reports = []
+    async for report in begun.following.reports(begun.made):
+        reports.append(report)
+        if isinstance(report, Waiting):
+            volume.works()
+    (why,) = told(reports)
+    assert why.startswith("the shared volume cannot be used: [Errno 21] Is a directory")
+    assert reports[1:] == [Stepped(Progress(step=3), past=True), Done()]
+    assert not begun.cluster.deleted
+
+
+async def test_a_full_disk_keeps_nobody_from_hearing_what_failed(run: Callable[..., Run], tmp_path: Path) -> None:
+    (tmp_path / "log.txt").mkdir()  # it cannot be written
+    begun = run(RUNNING, FAILED)
+    with pytest.raises(CandorError, match=r"BackoffLimitExceeded.*The log ends with: loading / the last words"):
+        await begun.reports()
+    assert begun.cluster.deleted == ["j"]
+    begun = run(RUNNING, lambda: tell(tmp_path, "failed", reason="DISK_FULL", message="no space left"))
+    with pytest.raises(CandorError, match="no space left") as caught:
+        await begun.reports()
+    assert caught.value.reason is Reason.DISK_FULL
+    assert begun.cluster.deleted == ["j"]
+
+
+async def test_a_defect_leaves_no_job_behind(run: Callable[..., Run]) -> None:
+    begun = run(RUNNING, Look({"metadata": {}}))
+    with pytest.raises(KeyError):
+        await begun.reports()
+    assert begun.cluster.deleted == ["j"]
+
+
+async def test_a_caller_that_cannot_keep_a_report_leaves_no_job_behind(run: Callable[..., Run]) -> None:
+    begun = run(RUNNING, NO_POD)
+
+    async def kept() -> None:
+        async with aclosing(begun.following.reports(begun.made)) as reports:
+            async for _ in reports:
+                raise CandorError(Reason.DISK_FULL, "no space")
+
+    with pytest.raises(CandorError, match="no space"):
+        await kept()
+    assert begun.cluster.deleted == ["j"]
+
+
+async def test_a_trainer_that_stops_leaves_the_job_to_the_next_one(run: Callable[..., Run]) -> None:
+    def stop() -> None:
+        begun.stop.set()
+
+    begun = run(RUNNING, stop, RUNNING)
+    assert await begun.reports() == []
+    assert not begun.cluster.deleted
+
+
+async def test_a_trainer_that_is_ended_leaves_the_job_to_the_next_one(run: Callable[..., Run]) -> None:
+    def end() -> None:
+        following.cancel()
+
+    begun = run(RUNNING, end, RUNNING)
+    following = asyncio.create_task(begun.reports())
+    with pytest.raises(asyncio.CancelledError):
+        await following
     assert not begun.cluster.deleted

@@ -140,7 +140,7 @@ class Cluster:
         try:
             answer = await client.call_api(*call, _request_timeout=_SECONDS)
             content: bytes = await answer.read()
-        except (aiohttp.ClientError, TimeoutError) as error:
+        except (aiohttp.ClientError, OSError) as error:
             raise RefusedError(0, f"the API server does not answer: {error or type(error).__name__}") from error
         if answer.status >= HTTPStatus.BAD_REQUEST:
             raise RefusedError(answer.status, _message(content))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from http import HTTPStatus
 from pathlib import Path
 
@@ -20,8 +20,9 @@ from services.trainer.backends.kubernetes.cluster import Cluster, Object, Refuse
 from services.trainer.backends.kubernetes.options import Options
 from services.trainer.backends.kubernetes.standing import Kind, Standing, failure, look, terminated
 from services.trainer.backends.kubernetes.tail import Tail
-from services.trainer.backends.process.child import last_words
+from services.trainer.backends.process.child import ending
 from services.trainer.backends.process.reports import reports_of
+from services.trainer.backends.store_files import disk_errors
 from services.trainer.ports import Done, Report, Started, Waiting
 
 _AGAIN = "create the job again: it goes on from its last state"
@@ -51,29 +52,46 @@ class Following:
         self._stop = stop
         self._tail = Tail(folder)
         self._seen = self._told = ""
+        self._past = True
         self._trained_at = self._queued_at = 0.0
-        self._over_since = 0.0
+        self._over_since = self._unread_since = 0.0
         self._failure: CandorError | None = None
         self._log = get_logger("trainer")
 
     async def reports(self, manifest: Callable[[], Awaitable[Object]]) -> AsyncGenerator[Report]:
         """What an executor's `run` gives.
 
+        The Job goes on without us only when we were told to let go, or are torn down: whatever else ends the run, here or
+        where the reports go, deletes the Job, so that it does not train on behind our back.
+
         Args:
             manifest: Prepares the folder and gives the Job to be made.
         """
-        if not self._tail.finished:
-            async for waiting in self._made(manifest):
-                yield waiting
-            if self._stop.is_set():
-                return
-        past, looked = True, 0.0
+        left = False
+        try:
+            async with aclosing(self._followed(manifest)) as reports:
+                async for report in reports:
+                    left = isinstance(report, Done)
+                    yield report
+            left = True
+        except asyncio.CancelledError:
+            left = True
+            raise
+        finally:
+            if not left:
+                await self._remove()
+
+    async def _followed(self, manifest: Callable[[], Awaitable[Object]]) -> AsyncGenerator[Report]:
+        async for waiting in self._made(manifest):
+            yield waiting
+        if self._stop.is_set():
+            return
+        looked = 0.0
         while True:
-            for report in self._read(past=past):
+            for report in self._read():
                 yield report
                 if isinstance(report, Done):
                     return
-            past = False
             await self._raise_failure()
             if time.monotonic() - looked >= self._options.poll_seconds:
                 looked = time.monotonic()
@@ -83,14 +101,17 @@ class Following:
                 return
 
     async def _made(self, manifest: Callable[[], Awaitable[Object]]) -> AsyncIterator[Waiting]:
-        """Wait until there is the Job of this run."""
+        """Wait until there is the Job of this run, or it is known to have come to its end."""
         began = time.time()
         while not self._stop.is_set():
             try:
+                if self._tail.finished:
+                    return
                 known = await self._cluster.job(self._name)
                 if known is None:
                     made = await manifest()
-                    self._tail.begin()
+                    with disk_errors(self._folder):
+                        self._tail.begin()
                     await self._cluster.create_job(made)
                     return
                 if "deletionTimestamp" in known["metadata"]:
@@ -102,6 +123,8 @@ class Following:
                     return
             except RefusedError as refused:
                 standing = self._excused(refused, began)
+            except OSError as error:
+                standing = Standing(Kind.FAULT, "the shared volume cannot be used", str(error), began)
             for waiting in await self._waiting(standing):
                 yield waiting
             await self._stopped(self._options.poll_seconds)
@@ -130,7 +153,8 @@ class Following:
             self._log.warning("job not looked at", job=self._name, code=refused.code, message=refused.message)
             return []  # it trains all the same
         if standing.kind in (Kind.COMPLETE, Kind.FAILED):
-            await self._over(standing, pods)
+            if not self._unread_since:  # else the reports may say more than the cluster does
+                await self._over(standing, pods)
         elif standing.kind is not Kind.RUNNING:
             return await self._waiting(standing)
         else:
@@ -153,7 +177,6 @@ class Following:
             return
         said = await self._keep_log(pods[-1]) if pods else ""
         reason, why = failure(standing, pods)
-        await self._remove()
         raise CandorError(reason, f"{why}; {_AGAIN}" + (f". The log ends with: {said}" if said else ""))
 
     async def _waiting(self, standing: Standing) -> list[Waiting]:
@@ -163,7 +186,7 @@ class Following:
         before is no part of the wait.
 
         Raises:
-            CandorError: It waited too long; then the Job is deleted.
+            CandorError: It waited too long.
         """
         patience, setting = self._options.patience(standing.kind)
         since = max(standing.since, self._trained_at)
@@ -172,7 +195,6 @@ class Following:
         else:
             since = max(since, self._queued_at)
         if time.time() - since > patience:
-            await self._remove()
             verb = "go on" if self._trained_at else "start"
             message = (
                 f"the training did not {verb} within {patience:g} s ({setting}): {standing.sentence()}; then {_AGAIN}"
@@ -184,19 +206,39 @@ class Following:
         self._told = standing.told
         return [Waiting(standing.sentence())]
 
-    def _read(self, *, past: bool) -> list[Report]:
-        """What the workers have reported since the last time, up to a failure."""
+    def _read(self) -> list[Report]:
+        """What the workers have reported since the last time, up to a failure.
+
+        Raises:
+            CandorError: The volume has failed for too long. For a while every network file system may.
+        """
         found: list[Report] = []
         try:
             for line in self._tail.read():
-                found += reports_of(line, past=past)
+                found += reports_of(line, past=self._past)
+            self._past, self._unread_since = False, 0.0
         except CandorError as failure:
             self._failure = failure
+        except OSError as error:
+            self._unread(error)
         if found:
             self._trained_at = time.time()
         if any(isinstance(report, Started) for report in found):
             self._seen = self._told = ""
         return found
+
+    def _unread(self, error: OSError) -> None:
+        """The reports cannot be read now. Raises CandorError when that has lasted too long."""
+        if not self._unread_since:
+            self._unread_since = time.monotonic()
+            self._log.warning("reports not read", job=self._name, error=str(error))
+        patience, setting = self._options.patience(Kind.FAULT)
+        if time.monotonic() - self._unread_since > patience:
+            message = (
+                f"the reports in {self._folder} cannot be read for {patience:g} s ({setting}): {error}; mend the volume, "
+                f"then {_AGAIN}"
+            )
+            raise CandorError(Reason.TRAINING_FAILED, message) from error
 
     async def _raise_failure(self) -> None:
         """End with what a worker reported. Raises CandorError."""
@@ -205,18 +247,17 @@ class Following:
         with suppress(RefusedError):
             if pods := await self._cluster.pods(self._name):
                 await self._keep_log(pods[-1])
-        await self._remove()
         raise self._failure
 
     async def _keep_log(self, pod: Object) -> str:
-        """Put the end of a Pod's log beside the job; its last words."""
+        """Put the end of a Pod's log beside the job, where there is room; its last words."""
         text = await self._cluster.log(pod["metadata"]["name"], _LOG_LINES) or str(terminated(pod).get("message") or "")
-        log = self._folder / _LOG
-        log.write_text(text, "utf-8")
-        return last_words(log) if text else ""
+        with suppress(OSError):
+            (self._folder / _LOG).write_text(text, "utf-8")
+        return ending(text.splitlines()) if text else ""
 
     async def _remove(self) -> None:
-        """Have the Job deleted, so that it does not train on behind our back."""
+        """Have the Job deleted."""
         for _ in range(_ATTEMPTS):
             try:
                 await self._cluster.delete_job(self._name)

@@ -47,5 +47,10 @@ def last_words(log: Path) -> str:
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - _TAIL_BYTES))
         lines = file.read().decode("utf-8", "replace").splitlines()
+    return ending(lines)
+
+
+def ending(lines: Sequence[str]) -> str:
+    """What the last lines of a log say, without the frames of a traceback."""
     told = [line.strip()[:300] for line in lines if line.strip() and not line.startswith((" ", "Traceback"))]
     return " / ".join(told[-_TAIL_LINES:]) or "nothing"
