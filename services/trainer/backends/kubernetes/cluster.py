@@ -5,15 +5,19 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
+from collections.abc import Awaitable, Callable
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from chassis.errors import CandorError, Reason
+from chassis.logs import get_logger
 
 Object = dict[str, Any]
+Answer = TypeVar("Answer")
 
 _SECONDS = 30.0
+_ATTEMPTS = 6
 _NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
 
 
@@ -39,6 +43,27 @@ class RefusedError(Exception):
     def quota(self) -> bool:
         """Whether a quota of the namespace is used up."""
         return self.code == HTTPStatus.FORBIDDEN and "exceeded quota" in self.message
+
+
+async def persist(call: Callable[[], Awaitable[Answer]], pause: Callable[[], Awaitable[object]]) -> Answer:
+    """Make a call up to six times, as long as its refusal may pass.
+
+    Args:
+        call: The call.
+        pause: What is waited for between two attempts.
+
+    Raises:
+        RefusedError: The last refusal, or one that does not pass.
+    """
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return await call()
+        except RefusedError as refused:
+            if not refused.passes:
+                raise
+            get_logger("trainer").warning("call refused", code=refused.code, message=refused.message)
+        await pause()
+    return await call()
 
 
 class Cluster:

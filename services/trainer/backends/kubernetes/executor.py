@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from chassis.errors import CandorError, Reason
-from services.trainer.backends.kubernetes.cluster import Cluster, Object, RefusedError
+from services.trainer.backends.kubernetes.cluster import Cluster, Object, RefusedError, persist
 from services.trainer.backends.kubernetes.following import Following
 from services.trainer.backends.kubernetes.manifest import (
     check_places,
@@ -108,20 +108,27 @@ class KubernetesExecutor:
     async def abandon(self, job: Job) -> None:
         """See the port: the Job is deleted; its Pod saves the state and ends, within its grace."""
         name = job_name(job.id)
+        again = partial(asyncio.sleep, self._options.poll_seconds)
         try:
-            known = await self._cluster.job(name)
+            known = await persist(lambda: self._cluster.job(name), again)
             if known is None:
                 return
-            await self._cluster.delete_job(name)
-            grace = known["spec"]["template"]["spec"].get("terminationGracePeriodSeconds", _DEFAULT_GRACE)
-            pause = min(1.0, self._options.poll_seconds)
-            for _ in range(math.ceil((grace + self._options.stop_seconds) / pause)):
-                if await self._cluster.job(name) is None:
-                    return
-                await asyncio.sleep(pause)  # after the last it ends all the same, and a next run waits for that
+            await persist(lambda: self._cluster.delete_job(name), again)
         except RefusedError as refused:
             message = f"the Job {name} could not be deleted, and may train on: {refused.message}"
             raise CandorError(Reason.TRAINING_FAILED, message) from refused
+        grace = known["spec"]["template"]["spec"].get("terminationGracePeriodSeconds", _DEFAULT_GRACE)
+        with suppress(TimeoutError):  # it ends all the same, and a next run waits for that
+            async with asyncio.timeout(grace + self._options.stop_seconds):
+                await self._gone(name)
+
+    async def _gone(self, name: str) -> None:
+        """Wait until a Job is seen to be there no more."""
+        while True:
+            with suppress(RefusedError):
+                if await self._cluster.job(name) is None:
+                    return
+            await asyncio.sleep(min(1.0, self._options.poll_seconds))
 
     async def _template(self) -> Object:
         name = self._options.template

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from chassis.errors import CandorError, Reason
 from chassis.logs import get_logger
-from services.trainer.backends.kubernetes.cluster import Cluster, Object, RefusedError
+from services.trainer.backends.kubernetes.cluster import Cluster, Object, RefusedError, persist
 from services.trainer.backends.kubernetes.options import Options
 from services.trainer.backends.kubernetes.standing import Kind, Standing, failure, look, terminated
 from services.trainer.backends.kubernetes.tail import Tail
@@ -28,7 +28,6 @@ from services.trainer.ports import Done, Report, Started, Waiting
 _AGAIN = "create the job again: it goes on from its last state"
 _LOG = "log.txt"
 _LOG_LINES = 1000
-_ATTEMPTS = 6
 # A report is on the shared volume before its Pod ends; other machines see it there at the latest after this.
 _LAG_SECONDS = 60.0
 
@@ -258,14 +257,12 @@ class Following:
 
     async def _remove(self) -> None:
         """Have the Job deleted."""
-        for _ in range(_ATTEMPTS):
-            try:
-                await self._cluster.delete_job(self._name)
-            except RefusedError as refused:
-                self._log.warning("job not deleted", job=self._name, code=refused.code, message=refused.message)
-                await self._stopped(self._options.poll_seconds)
-            else:
-                return
+        try:
+            await persist(
+                lambda: self._cluster.delete_job(self._name), lambda: self._stopped(self._options.poll_seconds)
+            )
+        except RefusedError as refused:
+            self._log.warning("job not deleted", job=self._name, code=refused.code, message=refused.message)
 
     async def _stopped(self, seconds: float) -> bool:
         with suppress(TimeoutError):
