@@ -15,6 +15,7 @@ from candor.trainer.v1 import trainer_pb2 as pb
 from chassis.errors import CandorError
 from chassis.rpc_errors import from_rpc_error
 from chassis.testing.fake_kubernetes import Account, Hands, Node, Refused
+from services.trainer.backends.kubernetes import following
 
 Spec = Callable[..., pb.TrainingSpec]
 Trouble = Callable[[Hands, str], object]
@@ -126,6 +127,13 @@ sys.exit({code})
 """
 
 
+@pytest.fixture
+def fast_volume(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A report that is lost is not waited for so long."""
+    monkeypatch.setattr(following, "_LAG_SECONDS", 1.0)
+
+
+@pytest.mark.usefixtures("fast_volume")
 @pytest.mark.parametrize(
     ("told", "code", "expected", "pods"),
     [

@@ -14,10 +14,12 @@ from typing import Any, NamedTuple
 import pytest
 
 from chassis.errors import CandorError, Reason
+from services.trainer.backends.kubernetes import following
 from services.trainer.backends.kubernetes.cluster import Cluster
 from services.trainer.backends.kubernetes.following import Following
 from services.trainer.backends.kubernetes.manifest import Ways
 from services.trainer.backends.kubernetes.options import Options
+from services.trainer.backends.process.channel import TOLD
 from services.trainer.domain.job import Progress
 from services.trainer.ports import Done, Report, Started, Stepped, Waiting
 
@@ -214,10 +216,13 @@ async def test_the_wait_in_a_queue_is_no_part_of_the_wait_for_a_place(
     assert not begun.cluster.deleted
 
 
-FAILED = Look(
-    job(conditions=[{"type": "Failed", "status": "True", "reason": "BackoffLimitExceeded", "message": "m"}]),
-    [pod("Failed", containerStatuses=[{"state": {"terminated": {"exitCode": 1, "reason": "Error"}}}])],
-)
+def failed(reason: str, exit_code: int) -> Look:
+    condition = {"type": "Failed", "status": "True", "reason": reason, "message": "m"}
+    ended = {"state": {"terminated": {"exitCode": exit_code, "reason": "Error"}}}
+    return Look(job(conditions=[condition]), [pod("Failed", containerStatuses=[ended])])
+
+
+FAILED = failed("BackoffLimitExceeded", 1)
 
 
 class Volume:
@@ -327,10 +332,31 @@ async def test_a_trainer_that_stops_leaves_the_job_to_the_next_one(run: Callable
 
 async def test_a_trainer_that_is_ended_leaves_the_job_to_the_next_one(run: Callable[..., Run]) -> None:
     def end() -> None:
-        following.cancel()
+        task.cancel()
 
     begun = run(RUNNING, end, RUNNING)
-    following = asyncio.create_task(begun.reports())
+    task = asyncio.create_task(begun.reports())
     with pytest.raises(asyncio.CancelledError):
-        await following
+        await task
     assert not begun.cluster.deleted
+
+
+async def test_the_reason_that_a_worker_has_told_is_waited_for(run: Callable[..., Run], tmp_path: Path) -> None:
+    told = failed("PodFailurePolicy", TOLD)
+    begun = run(RUNNING, told, told, lambda: tell(tmp_path, "failed", reason="OUT_OF_MEMORY", message="no memory"))
+    with pytest.raises(CandorError, match="no memory") as caught:
+        await begun.reports()
+    assert caught.value.reason is Reason.OUT_OF_MEMORY
+
+
+async def test_a_reason_that_does_not_come_is_not_waited_for_for_ever(
+    run: Callable[..., Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "_LAG_SECONDS", 0.0)
+    begun = run(RUNNING, failed("PodFailurePolicy", TOLD))
+    with pytest.raises(CandorError, match="PodFailurePolicy"):
+        await begun.reports()
+    begun = run(RUNNING, Look(job(conditions=[{"type": "Complete", "status": "True"}])))
+    with pytest.raises(CandorError, match="is complete, but its reports did not come"):
+        await begun.reports()
+    assert begun.cluster.deleted == ["j"]

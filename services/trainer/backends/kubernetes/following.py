@@ -20,6 +20,7 @@ from services.trainer.backends.kubernetes.cluster import Cluster, Object, Refuse
 from services.trainer.backends.kubernetes.options import Options
 from services.trainer.backends.kubernetes.standing import Kind, Standing, failure, look, terminated
 from services.trainer.backends.kubernetes.tail import Tail
+from services.trainer.backends.process.channel import TOLD
 from services.trainer.backends.process.child import ending
 from services.trainer.backends.process.reports import reports_of
 from services.trainer.backends.store_files import disk_errors
@@ -163,17 +164,15 @@ class Following:
     async def _over(self, standing: Standing, pods: list[Object]) -> None:
         """The Job has ended: give the last report time to be seen, then say why the training has not. Raises CandorError."""
         self._over_since = self._over_since or time.monotonic()
-        waited = time.monotonic() - self._over_since
+        reported = standing.kind is Kind.COMPLETE or any(terminated(pod).get("exitCode") == TOLD for pod in pods)
+        if time.monotonic() - self._over_since < (_LAG_SECONDS if reported else self._options.poll_seconds):
+            return
         if standing.kind is Kind.COMPLETE:
-            if waited >= _LAG_SECONDS:
-                message = (
-                    f"the Job {self._name} is complete, but its reports did not come to {self._folder}; trainer and Pod "
-                    "must have the same volume there"
-                )
-                raise CandorError(Reason.TRAINING_FAILED, message)
-            return
-        if waited < self._options.poll_seconds:
-            return
+            message = (
+                f"the Job {self._name} is complete, but its reports did not come to {self._folder}; trainer and Pod "
+                "must have the same volume there"
+            )
+            raise CandorError(Reason.TRAINING_FAILED, message)
         said = await self._keep_log(pods[-1]) if pods else ""
         reason, why = failure(standing, pods)
         raise CandorError(reason, f"{why}; {_AGAIN}" + (f". The log ends with: {said}" if said else ""))
