@@ -99,10 +99,7 @@ class Messages:
         if field.label == _FIELD.LABEL_REPEATED:
             counts = bounds.COUNTS.get(key, {"maxItems": bounds.MOST})
             return described | {"type": "array", **counts, "items": self._single(key, field)}
-        single = described | self._single(key, field)
-        if field.type == _FIELD.TYPE_BOOL and not field.proto3_optional:
-            single["default"] = False  # absent and false are one value on the wire
-        return single
+        return described | self._single(key, field)
 
     def _single(self, key: str, field: descriptor_pb2.FieldDescriptorProto) -> Schema:
         if field.type == _FIELD.TYPE_MESSAGE:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -52,7 +53,7 @@ class Resource:
             CandorError: BAD_DOCUMENT, an unknown field or a wrong type.
         """
         try:
-            return json_format.ParseDict(dict(self.document), evaluation_pb2.EvaluationSpec())
+            return _message(self.document)
         except json_format.ParseError as error:
             raise CandorError(Reason.BAD_DOCUMENT, f"spec: {error}") from error
 
@@ -62,13 +63,12 @@ def read_resource(body: Mapping[str, Any]) -> Resource:
     meta, spec = body["metadata"], body.get("spec") or {}
     document = document_of(spec)
     allow, limit = bool(spec.get("allow_underpowered", False)), int(spec.get("limit", 0))
-    what = json.dumps([document, allow, limit], sort_keys=True, separators=(",", ":"))
     return Resource(
         uid=meta["uid"],
         generation=int(meta.get("generation", 1)),
         created=datetime.fromisoformat(meta["creationTimestamp"]),
         document=document,
-        digest=hashlib.sha256(what.encode()).hexdigest()[:16],
+        digest=_digest(document, allow, limit),
         arms=_arms(document),
         schedule=str(spec.get("schedule", "")).strip(),
         time_zone=str(spec.get("time_zone") or "UTC"),
@@ -77,6 +77,18 @@ def read_resource(body: Mapping[str, Any]) -> Resource:
         allow_underpowered=allow,
         limit=limit,
     )
+
+
+def _message(document: Mapping[str, Any]) -> evaluation_pb2.EvaluationSpec:
+    return json_format.ParseDict(dict(document), evaluation_pb2.EvaluationSpec())
+
+
+def _digest(document: Mapping[str, Any], *settings: object) -> str:
+    """Of what the document means: an absent field and its default, 2 and 2.0 are one. What has no meaning is taken as it stands."""
+    with suppress(json_format.ParseError):
+        document = json_format.MessageToDict(_message(document))
+    what = json.dumps([document, *settings], sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(what.encode()).hexdigest()[:16]
 
 
 def _arms(document: Mapping[str, Any]) -> str:

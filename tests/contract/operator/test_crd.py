@@ -121,14 +121,9 @@ def test_every_string_list_and_map_of_the_spec_has_a_bound() -> None:
 
 
 def test_no_default_changes_what_absent_means() -> None:
-    defaults = {path: node["default"] for path, node in _nodes(SCHEMA["spec"]) if "default" in node}
-    assert set(OPERATOR_FIELDS) >= {
-        path.removeprefix("spec.") for path, value in defaults.items() if value is not False
-    }
-    filled = copy.deepcopy(FULL)
-    filled["arms"]["v4"]["sft"]["conversations"]["unbalanced"] = False
-    filled["grading"]["judge"]["allow_subject_as_judge"] = False
-    assert _message(filled) == _message(FULL)
+    """The server fills a new default into stored objects; a document's field has none, so that nothing looks changed."""
+    defaults = {path.removeprefix("spec.") for path, node in _nodes(SCHEMA["spec"]) if "default" in node}
+    assert defaults <= set(OPERATOR_FIELDS)
 
 
 def test_every_field_of_the_document_and_of_the_operator_is_there_with_its_meaning() -> None:

@@ -105,8 +105,7 @@ class TestRealServer:
         spec = namespace.create(_arm(sft=SFT) | {"schedule": "0 2 * * *", "time_zone": "Europe/Berlin"})["spec"]
         filled = {"suspend": False, "history_limit": 5, "allow_underpowered": False, "limit": 0}
         assert {name: spec[name] for name in filled} == filled
-        sft = spec["arms"]["v2"]["sft"]
-        assert sft == {**SFT, "conversations": {**SFT["conversations"], "unbalanced": False}}
+        assert spec["arms"]["v2"]["sft"] == SFT
 
     def test_the_list_has_the_columns(self, namespace: Any) -> None:
         namespace.create(GOOD)

@@ -60,11 +60,19 @@ def test_what_the_api_server_fills_in_means_what_absent_means() -> None:
     assert filled == plain
 
 
+def test_a_default_that_a_later_definition_fills_in_does_not_change_what_runs() -> None:
+    sft = {"base": "v1", "style": "warm", "conversations": {"path": "/data/talks.jsonl"}}
+    arms = spec()["arms"] | {"v2": {"sft": sft}}
+    filled = arms | {"v2": {"sft": sft | {"conversations": {"unbalanced": False, "path": "/data/talks.jsonl"}}}}
+    plain = read_resource(_body({"spec": spec(arms=arms, repeats=2)}))
+    assert read_resource(_body({"spec": spec(repeats=2.0, arms=filled)})).digest == plain.digest
+
+
 def test_the_digest_is_of_what_runs() -> None:
     first = read_resource(_body({"spec": spec()}))
     assert read_resource(_body({"spec": spec(schedule="@daily", suspend=True)})).digest == first.digest
-    for changed in (spec(repeats=2), spec(limit=10), spec(allow_underpowered=True)):
-        assert read_resource(_body({"spec": changed})).digest != first.digest
+    changes = (spec(repeats=2), spec(limit=10), spec(allow_underpowered=True), spec(reepats=2), spec(reepats=3))
+    assert len({first.digest, *(read_resource(_body({"spec": changed})).digest for changed in changes)}) == 6
 
 
 def test_an_unknown_field_is_named() -> None:
