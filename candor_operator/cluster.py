@@ -64,14 +64,14 @@ class Cluster:
         )
 
     async def write_status(self, body: Mapping[str, Any], patch: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The object after a merge patch of its status; another object under the same name is left alone.
+        """The object after a merge patch of its status. An object that has changed since `body`, or another of its name, is left alone.
 
         Raises:
-            NotWritten: The server refused it or cannot be reached.
+            NotWritten: The object is not as it was read any more (409), or the server cannot be reached.
         """
         meta = body["metadata"]
         path = f"/apis/{GROUP}/{VERSION}/namespaces/{meta['namespace']}/{PLURAL}/{meta['name']}/status"
-        changed = {"metadata": {"uid": meta["uid"]}, "status": patch}
+        changed = {"metadata": {name: meta[name] for name in ("uid", "resourceVersion")}, "status": patch}
         headers = {"Content-Type": "application/merge-patch+json"}
         found: dict[str, Any] = await self._call("PATCH", path, json=changed, headers=headers)
         if found["metadata"]["resourceVersion"] != meta["resourceVersion"]:

@@ -21,6 +21,7 @@ from chassis.custom_resource import GROUP, PLURAL, VERSION
 
 FINALIZER = f"{GROUP}/stop"
 _TICK_SECONDS = 1.0
+_LETS_GO_SECONDS = 5.0
 _AGAIN_SECONDS = 5.0
 _RESOURCE = (GROUP, VERSION, PLURAL)
 _LOGGER = logging.getLogger("candor_operator")
@@ -99,13 +100,16 @@ def _register_steps(registry: kopf.OperatorRegistry, reconciler: Reconciler) -> 
         """Nothing is started for an object that could vanish without a word."""
         return FINALIZER in meta.get("finalizers", ())
 
-    @kopf.timer(*_RESOURCE, id="step", registry=registry, interval=_TICK_SECONDS, when=held)
-    async def step(body: kopf.Body, **_: object) -> None:
-        try:
-            for notice in await reconciler.step(dict(body)):
-                _tell(body, notice)
-        except NotWritten as error:
-            raise kopf.TemporaryError(str(error), delay=_AGAIN_SECONDS) from error
+    @kopf.daemon(*_RESOURCE, id="follow", registry=registry, when=held, cancellation_timeout=_LETS_GO_SECONDS)
+    async def follow(body: kopf.Body, **_: object) -> None:
+        """Step by step. Unlike a timer it is cancelled, in the midst of a call, when this operator gives way to another."""
+        while True:
+            try:
+                for notice in await reconciler.step(dict(body)):
+                    _tell(body, notice)
+            except NotWritten as error:
+                raise kopf.TemporaryError(str(error), delay=_AGAIN_SECONDS) from error
+            await asyncio.sleep(_TICK_SECONDS)
 
 
 def _register_deletion(registry: kopf.OperatorRegistry, reconciler: Reconciler, give_up_seconds: float) -> None:

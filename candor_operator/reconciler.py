@@ -27,7 +27,7 @@ class Objects(Protocol):
     """Where a status is written; see `Cluster`."""
 
     async def write_status(self, body: Mapping[str, Any], patch: Mapping[str, Any]) -> Mapping[str, Any]:
-        """The object after a merge patch of its status."""
+        """The object after a merge patch of its status; NotWritten where it is not as `body` has it any more."""
 
 
 class Unstopped(Exception):  # noqa: N818  # not an error of ours: the caller tries again
@@ -85,11 +85,11 @@ class Reconciler:
 
         The step is a change of the status that follows from the resource alone, or one call and what came of it.
         """
-        resource = read_resource(body)
-        memory = self._memory(resource.uid)
+        memory = self._memory(body["metadata"]["uid"])
         if memory.deleted:
             return ()
         body = _latest(body, memory)
+        resource = read_resource(body)
         status = read_status(body.get("status") or {})
         if memory.generation != resource.generation:
             memory.generation = resource.generation
@@ -168,10 +168,10 @@ class Reconciler:
 
 
 def _latest(body: Mapping[str, Any], memory: _Memory) -> Mapping[str, Any]:
-    """The object that the watch has brought, with the status written since where the watch has not brought that back yet."""
+    """The object that the watch has brought, or as it was after the last write where the watch has not brought that back yet."""
     if memory.written is None or _version(body) >= _version(memory.written):
         return body
-    return {**body, "status": memory.written.get("status") or {}}
+    return memory.written
 
 
 def _version(body: Mapping[str, Any]) -> int:

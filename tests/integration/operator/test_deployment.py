@@ -10,11 +10,13 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
+from candor.orchestrator.v1 import orchestrator_pb2_grpc
 from ruamel.yaml import YAML
 
 from chassis.testing.fake_kubernetes import Account, Client, FakeKubernetes
@@ -125,6 +127,45 @@ async def test_of_two_operators_one_leads_and_the_other_takes_over(
     followed = (tmp_path / "operator-1.log").read_text(encoding="utf-8")
     assert "/after: Verdict" in followed
     assert "/before: " not in followed
+
+
+class _Slow(orchestrator_pb2_grpc.OrchestratorServiceServicer):
+    """Takes for ever to create an evaluation."""
+
+    def __init__(self) -> None:
+        self.asked, self.let_go = asyncio.Event(), asyncio.Event()
+
+    async def CreateEvaluation(self, request: Any, context: Any) -> Any:  # noqa: N802  # the name is the RPC's
+        self.asked.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self.let_go.set()
+
+
+@pytest.fixture
+async def slow() -> AsyncIterator[tuple[_Slow, str]]:
+    servicer, server = _Slow(), grpc.aio.server()
+    orchestrator_pb2_grpc.add_OrchestratorServiceServicer_to_server(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    yield servicer, f"127.0.0.1:{port}"
+    await server.stop(None)
+
+
+async def test_an_operator_that_gives_way_in_the_midst_of_a_call_lets_go_of_it(
+    as_deployed: Any, orchestrator: Any, operators: Any, spec: Spec, slow: tuple[_Slow, str], tmp_path: Path
+) -> None:
+    settings = {"peering": "candor-operator", "peering_seconds": "10"}
+    servicer, target = slow
+    operators.start(as_deployed, target, **settings, peering_priority="1", identity="first")
+    as_deployed.create(spec(items=12))
+    await asyncio.wait_for(servicer.asked.wait(), 60)
+    operators.start(as_deployed, orchestrator.target, **settings, peering_priority="2", identity="second")
+    await asyncio.wait_for(servicer.let_go.wait(), 60)
+    await as_deployed.until(has_verdict)
+    assert len(await orchestrator.evaluations()) == 1
+    assert ": Created: " not in (tmp_path / "operator-0.log").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("namespace", ["fake"], indirect=True)

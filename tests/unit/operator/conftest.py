@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import itertools
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -43,9 +43,13 @@ class FakeOrchestrator:
     calls: list[Call] = field(default_factory=list)
     trouble: CandorError | None = None
     crash: bool = False  # once, after the next call was carried out
+    meanwhile: Callable[[], None] | None = None  # once, while the next call is under way
 
     async def carry_out(self, call: Call, resource: Resource | None = None) -> Answer:
         self.calls.append(call)
+        if self.meanwhile is not None:
+            happens, self.meanwhile = self.meanwhile, None
+            happens()
         if self.trouble is not None:
             raise self.trouble
         answer = self._answer(call, resource)
@@ -142,6 +146,8 @@ class World:
         if self.refuse_write:
             self.refuse_write = False
             raise NotWritten("the server is away")
+        if body["metadata"]["resourceVersion"] != self.body["metadata"]["resourceVersion"]:
+            raise NotWritten("409 the object has been modified")
         status = {**self.body.get("status", {}), **patch}
         status = {name: value for name, value in status.items() if value is not None}
         meta = self.body["metadata"] | {"resourceVersion": str(next(self._versions))}

@@ -1,8 +1,10 @@
+import asyncio
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from candor_operator.cluster import NotWritten
 from candor_operator.domain.calls import Cancel, Create, Find, Look
 from candor_operator.domain.status import size
 from candor_operator.reconciler import Unstopped
@@ -102,6 +104,53 @@ async def test_a_changed_document_stops_what_runs(world: Any) -> None:
     assert [each.state for each in world.orchestrator.evaluations.values()] == ["CANCELLED", "PENDING"]
     assert world.started == ["uid1-1", "uid1-2"]
     assert "evaluations/e1 was cancelled" in world.told[1].message
+
+
+async def test_a_change_while_the_orchestrator_is_being_asked_finds_and_stops_what_was_started(world: Any) -> None:
+    await world.step()
+    world.orchestrator.meanwhile = lambda: world.change(repeats=2)
+    with pytest.raises(NotWritten):
+        await world.step()
+    await world.step(10)
+    assert [each.state for each in world.orchestrator.evaluations.values()] == ["CANCELLED", "PENDING"]
+    assert world.started == ["uid1-1", "uid1-2"]
+
+
+async def test_an_operator_that_led_before_does_not_write_over_the_one_that_leads(world: Any) -> None:
+    await world.step(2)
+    before, earlier = world.reconciler, world.body
+    world.restart()
+    world.change(repeats=2)
+    await world.step(5)
+    now = world.body
+    assert (world.status.evaluation, world.status.request_id) == ("evaluations/e2", "uid1-2")
+    world.now += timedelta(minutes=5)
+    with pytest.raises(NotWritten):
+        await before.step(earlier)
+    assert world.body is now
+
+
+async def test_an_operator_that_gives_way_lets_go_of_its_call(world: Any) -> None:
+    await world.step()
+    asked, let_go = asyncio.Event(), asyncio.Event()
+
+    async def never(*_: object) -> None:
+        asked.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            let_go.set()
+
+    carry_out, world.orchestrator.carry_out = world.orchestrator.carry_out, never
+    step = asyncio.create_task(world.step())
+    await asked.wait()
+    step.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await step
+    await let_go.wait()
+    world.orchestrator.carry_out = carry_out
+    await world.step()
+    assert world.started == ["uid1-1"]
 
 
 async def test_settings_of_the_operator_do_not_start_the_document_again(world: Any) -> None:
@@ -273,10 +322,9 @@ async def test_a_deletion_that_finds_nobody_is_tried_again(world: Any) -> None:
 async def test_what_the_watch_has_not_brought_yet_is_known_all_the_same(world: Any) -> None:
     before = world.body
     await world.step()
-    world.body, written = before, world.body
-    await world.reconciler.step(world.body)
+    await world.reconciler.step(before)
     assert world.orchestrator.calls == [Create("uid1-1")]
-    assert written["status"]["requestId"] == "uid1-1"
+    assert world.status.evaluation == "evaluations/e1"
 
 
 async def test_a_long_reason_and_a_long_history_fit_into_the_status(world: Any) -> None:
