@@ -72,10 +72,10 @@ def without_run(status: Status, now: datetime, reason: str, message: str) -> Sta
 
 
 def refused(resource: Resource, status: Status, error: CandorError, now: datetime) -> Status:
-    """The status of a document that cannot run as it is. Nothing is tried again before it changes."""
+    """The status of a document that cannot run as it is. Nothing is tried again before it changes, or its schedule's next time."""
     found = replace(status, phase="Refused", digest=resource.digest)
     message = told(error)
-    for name in (ACCEPTED, RUNNING, VERDICT):
+    for name in (ACCEPTED, RUNNING) if found.verdict else (ACCEPTED, RUNNING, VERDICT):
         found = found.with_condition(name, "False", error.reason.name, message, now)
     return found
 
@@ -116,7 +116,8 @@ def _next_slot_run(resource: Resource, status: Status, now: datetime) -> Status:
     """A new run where a time of the schedule has come and the last run is over. Of several missed times, one run is made up for."""
     if status.next_slot is None or now < status.next_slot or resource.suspend:
         return status
-    if status.open or status.phase == "Refused":
+    never_asked = status.phase == "Refused" and not status.request_id  # what the orchestrator refused may be mended
+    if status.open or never_asked:
         return status
     schedule = Schedule(resource.schedule, resource.time_zone)
     slot = max(schedule.last(now), status.next_slot)

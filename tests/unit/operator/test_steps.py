@@ -237,6 +237,26 @@ async def test_a_run_that_takes_longer_than_a_day_is_not_doubled(world: Any) -> 
     assert len(world.started) == 2
 
 
+async def test_what_one_night_refused_the_next_one_tries_again(world: Any) -> None:
+    world.create(schedule="@daily")
+    world.now += timedelta(days=1)
+    await world.step(2)
+    world.orchestrator.conclude()
+    await world.step()
+    world.orchestrator.trouble = CandorError(Reason.BAD_DATASET, "there is no /data/questions.jsonl")
+    world.now += timedelta(days=1)
+    await world.step(20)
+    assert world.status.phase == "Refused"
+    assert world.condition("Accepted") == ("False", "BAD_DATASET")
+    assert world.condition("Verdict") == ("True", "PASS"), "the last verdict stands until the next"
+    assert len(world.orchestrator.calls) == 3, "it is not tried again the same night"
+    world.orchestrator.trouble = None
+    world.now += timedelta(days=1)
+    await world.step(2)
+    assert len(world.started) == 2
+    assert world.condition("Accepted") == ("True", "Created")
+
+
 async def test_a_schedule_that_is_added_later_begins_then(world: Any) -> None:
     await world.step(2)
     world.orchestrator.conclude()
