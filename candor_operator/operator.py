@@ -116,15 +116,15 @@ def _register_deletion(registry: kopf.OperatorRegistry, reconciler: Reconciler, 
     @kopf.on.delete(*_RESOURCE, id="stop", registry=registry)
     async def stop(body: kopf.Body, runtime: timedelta, **_: object) -> None:
         try:
-            stopped = await reconciler.stop(dict(body))
+            notice = await reconciler.stop(dict(body))
         except Unstopped as error:
             if runtime.total_seconds() < give_up_seconds:
                 raise kopf.TemporaryError(f"not stopped yet: {error}", delay=_AGAIN_SECONDS) from error
             text = f"the orchestrator could not be asked for {give_up_seconds:.0f} s, what it runs goes on: {error}"
             _tell(body, Notice("Warning", "NotStopped", text))
         else:
-            if stopped:
-                _tell(body, Notice("Normal", "Cancelled", f"{stopped} was cancelled: its resource is deleted"))
+            if notice is not None:
+                _tell(body, notice)
 
 
 def _register_session(registry: kopf.OperatorRegistry, cluster: Cluster) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import grpc
 from candor.orchestrator.v1 import orchestrator_pb2, orchestrator_pb2_grpc
 
-from candor_operator.domain.calls import Call, Cancel, Create, Find, Look
+from candor_operator.domain.calls import OPEN_STATES, Call, Cancel, Create, Find, Look, started_by
 from candor_operator.domain.resource import Resource
 from chassis.clients import translated
 
@@ -13,7 +13,6 @@ _SERVICE = "orchestrator"
 _SECONDS = 30.0
 _CREATE_SECONDS = 1800.0  # the plan describes the arms: hashing the weights of a checkpoint takes its time
 _PAGE, _PAGES = 100, 20
-_OPEN = ("PENDING", "RUNNING")
 
 
 class Orchestrator:
@@ -56,7 +55,7 @@ class Orchestrator:
 
     async def _cancel(self, call: Cancel) -> orchestrator_pb2.Evaluation:
         found = await self._get(call.evaluation)
-        if not _is_of(found, call.uid):
+        if not started_by(found, call.uid):
             return found
         request = orchestrator_pb2.CancelEvaluationRequest(name=call.evaluation)
         return await self._stub.CancelEvaluation(request, timeout=_SECONDS)
@@ -67,14 +66,9 @@ class Orchestrator:
             request = orchestrator_pb2.ListEvaluationsRequest(page_size=_PAGE, page_token=token)
             page = await self._stub.ListEvaluations(request, timeout=_SECONDS)
             for each in page.evaluations:
-                if each.request_id == call.request_id or (each.state in _OPEN and _is_of(each, call.uid)):
+                if each.request_id == call.request_id or (each.state in OPEN_STATES and started_by(each, call.uid)):
                     return each
             token = page.next_page_token
             if not token:
                 break
         return None
-
-
-def _is_of(evaluation: orchestrator_pb2.Evaluation, uid: str) -> bool:
-    """Whether a resource has started it, be it for an earlier generation that differs in the gate alone."""
-    return evaluation.request_id.startswith(f"{uid}-")

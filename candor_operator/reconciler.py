@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
-from candor_operator.domain.absorbing import Answer, Notice, answered, failed, notices
+from candor_operator.domain.absorbing import Answer, Notice, answered, failed, notices, stopped
 from candor_operator.domain.calls import Call, Cancel, Find
 from candor_operator.domain.deciding import next_call, settled, stopping_call, told
 from candor_operator.domain.resource import Resource, read_resource
@@ -107,8 +107,8 @@ class Reconciler:
             memory.written = await self._objects.write_status(body, patch)
         return tuple(notices(status, after))
 
-    async def stop(self, body: Mapping[str, Any]) -> str:
-        """Stop what a deleted resource has running; returns the evaluation that was stopped, empty if none was.
+    async def stop(self, body: Mapping[str, Any]) -> Notice | None:
+        """Stop what a deleted resource has running; returns what became of it, None where nothing ran.
 
         Raises:
             Unstopped: Try again.
@@ -125,13 +125,14 @@ class Reconciler:
                 found = await self._calls.carry_out(call)
                 call = None if found is None else Cancel(found.name, uid)
             if not isinstance(call, Cancel):
-                return ""
-            await self._calls.carry_out(call)
+                return None
+            answer = await self._calls.carry_out(call)
         except CandorError as error:
             if error.reason is Reason.EVALUATION_NOT_FOUND:
-                return ""
+                return None
             raise Unstopped(told(error)) from error
-        return call.evaluation
+        assert answer is not None
+        return stopped(call, answer, "its resource is deleted")
 
     def forget(self, uid: str) -> None:
         """The resource is gone."""

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from candor.orchestrator.v1 import orchestrator_pb2
 
-from candor_operator.domain.calls import Call, Cancel, Create, Find, Look
+from candor_operator.domain.calls import OPEN_STATES, Call, Cancel, Create, Find, Look, started_by
 from candor_operator.domain.deciding import refused, told, without_run
 from candor_operator.domain.resource import Resource
 from candor_operator.domain.status import ACCEPTED, RUNNING, VERDICT, PastVerdict, Status
@@ -28,6 +28,7 @@ _OF_THE_DOCUMENT = frozenset(
         Reason.UNDERPOWERED,
     }
 )
+_NOT_STOPPED = "NotStopped"
 _BAD_VERDICTS = ("FAIL", "INVALID")
 
 
@@ -47,7 +48,9 @@ def answered(resource: Resource, status: Status, call: Call, answer: Answer, now
             return without_run(status, now, "Superseded", "nothing had been started")
         return replace(status, evaluation=answer.name)
     if isinstance(call, Cancel):
-        return without_run(status, now, "Superseded", f"{call.evaluation} was cancelled: the spec has changed")
+        assert answer is not None
+        notice = stopped(call, answer, "the spec has changed")
+        return without_run(status, now, notice.reason, notice.message)
     assert answer is not None
     if isinstance(call, Create):
         status = replace(status, evaluation=answer.name)
@@ -59,7 +62,8 @@ def failed(resource: Resource, status: Status, call: Call, error: CandorError, n
     """The status after a call that failed."""
     gone = error.reason is Reason.EVALUATION_NOT_FOUND
     if gone and isinstance(call, Cancel):
-        return without_run(status, now, "Superseded", "the spec has changed")
+        text = f"the orchestrator does not know {call.evaluation} any more: the spec has changed"
+        return without_run(status, now, "Superseded", text)
     if gone and isinstance(call, Look):
         text = f"the orchestrator does not know {status.evaluation} any more; it is asked again"
         return replace(status, evaluation="", phase="Starting").with_condition(RUNNING, "False", "Lost", text, now)
@@ -76,6 +80,18 @@ def failed(resource: Resource, status: Status, call: Call, error: CandorError, n
     return status.with_condition(RUNNING, "Unknown", error.reason.name, told(error), now)
 
 
+def stopped(call: Cancel, answer: orchestrator_pb2.Evaluation, why: str) -> Notice:
+    """What became of an evaluation that was to be stopped."""
+    if answer.state == "CANCELLED":
+        return Notice("Normal", "Cancelled", f"{answer.name} was cancelled: {why}")
+    if answer.state not in OPEN_STATES:
+        return Notice("Normal", "Ended", f"{answer.name} had ended: {why}")
+    if started_by(answer, call.uid):
+        return Notice("Normal", "Cancelled", f"{answer.name} is being cancelled: {why}")
+    text = f"{answer.name} goes on, although {why}: another request started it, and who did may cancel it"
+    return Notice("Warning", _NOT_STOPPED, text)
+
+
 def notices(before: Status, after: Status) -> Iterator[Notice]:
     """What is told about the step from one status to the next."""
     if after.evaluation and after.evaluation != before.evaluation and after.digest == before.digest:
@@ -84,7 +100,8 @@ def notices(before: Status, after: Status) -> Iterator[Notice]:
         kind = "Warning" if after.verdict in _BAD_VERDICTS else "Normal"
         yield Notice(kind, "Verdict", f"{after.verdict}: {after.conditions[VERDICT].message}")
     if before.open and before.evaluation and not after.request_id:
-        yield Notice("Normal", "Cancelled", f"{before.evaluation} was cancelled: the spec has changed")
+        left = after.conditions[RUNNING]
+        yield Notice("Warning" if left.reason == _NOT_STOPPED else "Normal", left.reason, left.message)
     if after.phase == "Cancelled" != before.phase:
         yield Notice("Warning", "Cancelled", f"{after.evaluation} was cancelled at the orchestrator")
     for name in (ACCEPTED, RUNNING):

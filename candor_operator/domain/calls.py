@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from candor.orchestrator.v1 import orchestrator_pb2
+
+OPEN_STATES = ("PENDING", "RUNNING")
+
 
 @dataclass(frozen=True, slots=True)
 class Create:
@@ -41,3 +45,8 @@ class Find:
 
 
 Call = Create | Look | Cancel | Find
+
+
+def started_by(evaluation: orchestrator_pb2.Evaluation, uid: str) -> bool:
+    """Whether a resource has started it, be it for an earlier generation that differs in the gate alone."""
+    return evaluation.request_id.startswith(f"{uid}-")

@@ -10,12 +10,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from candor.orchestrator.v1 import orchestrator_pb2
+from candor.orchestrator.v1 import evaluation_pb2, orchestrator_pb2
 
 from candor_operator.cluster import NotWritten
 from candor_operator.domain.absorbing import Answer, Notice
 from candor_operator.domain.calls import Call, Cancel, Create, Find
-from candor_operator.domain.resource import Resource
+from candor_operator.domain.resource import Resource, read_resource
 from candor_operator.domain.status import Status, read_status
 from candor_operator.reconciler import Reconciler
 from chassis.errors import CandorError, Reason
@@ -43,6 +43,7 @@ class FakeOrchestrator:
     calls: list[Call] = field(default_factory=list)
     trouble: CandorError | None = None
     crash: bool = False  # once, after the next call was carried out
+    slow_to_stop: bool = False
     meanwhile: Callable[[], None] | None = None  # once, while the next call is under way
 
     async def carry_out(self, call: Call, resource: Resource | None = None) -> Answer:
@@ -67,9 +68,7 @@ class FakeOrchestrator:
                 same = [each for each in self.evaluations.values() if each.spec == spec]
                 found = same[-1] if same and same[-1].state != "SUCCEEDED" else None
             if found is None:
-                name = f"evaluations/e{len(self.evaluations) + 1}"
-                found = orchestrator_pb2.Evaluation(name=name, spec=spec, request_id=call.request_id, state="PENDING")
-                self.evaluations[name] = found
+                found = self._start(spec, call.request_id)
             elif found.state in ("FAILED", "CANCELLED"):
                 found.state = "PENDING"
             return copy.deepcopy(found)
@@ -82,8 +81,18 @@ class FakeOrchestrator:
             raise CandorError(Reason.EVALUATION_NOT_FOUND, f"there is no {call.evaluation}")
         mine = isinstance(call, Cancel) and found.request_id.startswith(f"{call.uid}-")
         if mine and found.state not in CLOSED:
-            found.state = "CANCELLED"
+            found.state = "RUNNING" if self.slow_to_stop else "CANCELLED"
         return copy.deepcopy(found)
+
+    def start_for_somebody_else(self, body: Body) -> None:
+        """As a command line that is given the same document."""
+        self._start(read_resource(body).evaluation_spec(), "somebody else's")
+
+    def _start(self, spec: evaluation_pb2.EvaluationSpec, request_id: str) -> orchestrator_pb2.Evaluation:
+        name = f"evaluations/e{len(self.evaluations) + 1}"
+        found = orchestrator_pb2.Evaluation(name=name, spec=spec, request_id=request_id, state="PENDING")
+        self.evaluations[name] = found
+        return found
 
     def by_request(self, request_id: str) -> orchestrator_pb2.Evaluation | None:
         return next((each for each in self.evaluations.values() if each.request_id == request_id), None)

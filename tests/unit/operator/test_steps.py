@@ -283,7 +283,7 @@ async def test_a_bad_schedule_is_refused_and_mended(world: Any, line: str) -> No
 
 async def test_a_deleted_resource_stops_its_evaluation(world: Any) -> None:
     await world.step(2)
-    assert await world.reconciler.stop(world.body) == "evaluations/e1"
+    assert "evaluations/e1 was cancelled" in (await world.reconciler.stop(world.body)).message
     assert world.orchestrator.last().state == "CANCELLED"
     await world.step()
     assert isinstance(world.orchestrator.calls[-1], Cancel)
@@ -295,16 +295,54 @@ async def test_an_evaluation_whose_name_a_crash_has_swallowed_is_found_and_stopp
     with pytest.raises(Crashed):
         await world.step()
     world.restart()
-    assert await world.reconciler.stop(world.body) == "evaluations/e1"
+    assert "evaluations/e1 was cancelled" in (await world.reconciler.stop(world.body)).message
     assert world.orchestrator.calls[-2:] == [Find("uid1-1", "uid1"), Cancel("evaluations/e1", "uid1")]
     assert world.orchestrator.last().state == "CANCELLED"
 
 
-async def test_an_evaluation_that_another_request_started_is_left_alone(world: Any) -> None:
+async def _joined(world: Any) -> None:
+    """The resource goes on with what somebody else has started."""
     await world.step(2)
-    world.orchestrator.last().request_id = "somebody else"
-    await world.reconciler.stop(world.body)
+    world.orchestrator.conclude()
+    await world.step()
+    world.change(repeats=2)
+    world.orchestrator.start_for_somebody_else(world.body)
+    await world.step(3)
+    assert world.status.evaluation == "evaluations/e2"
+    assert world.orchestrator.last().request_id == "somebody else's"
+
+
+async def test_what_another_request_started_is_left_running_and_a_deletion_says_so(world: Any) -> None:
+    await _joined(world)
+    told = await world.reconciler.stop(world.body)
+    assert (told.kind, told.reason) == ("Warning", "NotStopped")
+    assert "evaluations/e2 goes on" in told.message
+    assert "another request started it" in told.message
     assert world.orchestrator.last().state == "PENDING"
+
+
+async def test_what_another_request_started_is_left_running_and_a_change_says_so(world: Any) -> None:
+    await _joined(world)
+    world.change(repeats=3)
+    world.told.clear()
+    await world.step(3)
+    assert [(each.kind, each.reason) for each in world.told] == [("Warning", "NotStopped"), ("Normal", "Created")]
+    assert "evaluations/e2 goes on" in world.told[0].message
+    assert [each.state for each in world.orchestrator.evaluations.values()] == ["SUCCEEDED", "PENDING", "PENDING"]
+
+
+async def test_what_had_ended_before_it_was_stopped_is_not_called_cancelled(world: Any) -> None:
+    await world.step(2)
+    world.orchestrator.conclude()
+    told = await world.reconciler.stop(world.body)
+    assert (told.kind, told.reason) == ("Normal", "Ended")
+    assert "evaluations/e1 had ended" in told.message
+
+
+async def test_what_takes_a_while_to_stop_is_being_cancelled(world: Any) -> None:
+    await world.step(2)
+    world.orchestrator.slow_to_stop = True
+    assert "evaluations/e1 is being cancelled" in (await world.reconciler.stop(world.body)).message
 
 
 async def test_an_evaluation_of_an_earlier_generation_that_is_gone_on_with_is_stopped_too(world: Any) -> None:
@@ -319,7 +357,7 @@ async def test_an_evaluation_of_an_earlier_generation_that_is_gone_on_with_is_st
     await world.step(4)
     assert world.status.evaluation == "evaluations/e2"
     assert world.orchestrator.evaluations["evaluations/e2"].state == "PENDING"
-    assert await world.reconciler.stop(world.body) == "evaluations/e2"
+    assert "evaluations/e2 was cancelled" in (await world.reconciler.stop(world.body)).message
     assert world.orchestrator.evaluations["evaluations/e2"].state == "CANCELLED"
 
 
@@ -328,7 +366,7 @@ async def test_a_finished_one_is_deleted_without_a_call(world: Any) -> None:
     world.orchestrator.conclude()
     await world.step()
     calls = len(world.orchestrator.calls)
-    assert await world.reconciler.stop(world.body) == ""
+    assert await world.reconciler.stop(world.body) is None
     assert len(world.orchestrator.calls) == calls
 
 
