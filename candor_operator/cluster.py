@@ -73,9 +73,13 @@ class Cluster:
         path = f"/apis/{GROUP}/{VERSION}/namespaces/{meta['namespace']}/{PLURAL}/{meta['name']}/status"
         changed = {"metadata": {name: meta[name] for name in ("uid", "resourceVersion")}, "status": patch}
         headers = {"Content-Type": "application/merge-patch+json"}
-        found: dict[str, Any] = await self._call("PATCH", path, json=changed, headers=headers)
-        if found["metadata"]["resourceVersion"] != meta["resourceVersion"]:
-            self._pulse.wrote(meta["uid"])
+        began, version = self._pulse.writes(meta["uid"]), meta["resourceVersion"]
+        try:
+            found = await self._call("PATCH", path, json=changed, headers=headers)
+            version = found["metadata"]["resourceVersion"]
+        finally:
+            if version == meta["resourceVersion"]:
+                self._pulse.wrote_nothing(meta["uid"], began)
         return found
 
     async def get(self, path: str) -> dict[str, Any]:

@@ -25,9 +25,16 @@ class Pulse:
         """The server has opened the watch of this path."""
         self._opened[path] = self._clock()
 
-    def wrote(self, uid: str) -> None:
-        """An object was changed: the watch has to bring it."""
-        self._written.setdefault(uid, self._clock())
+    def writes(self, uid: str) -> float:
+        """An object is about to be changed: the watch has to bring it, and may do so before the server's answer comes."""
+        now = self._clock()
+        self._written.setdefault(uid, now)
+        return now
+
+    def wrote_nothing(self, uid: str, began: float) -> None:
+        """The write that began then has changed nothing; an earlier one still has to come back."""
+        if self._written.get(uid) == began:
+            del self._written[uid]
 
     def brought(self, uid: str) -> None:
         """The watch has brought an object."""

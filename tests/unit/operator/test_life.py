@@ -52,16 +52,29 @@ def test_a_watch_that_was_never_opened_is_dead_after_a_while(clock: Clock, pulse
 
 
 def test_a_watch_that_does_not_bring_back_what_was_written_is_dead(clock: Clock, pulse: Pulse) -> None:
-    pulse.wrote("a")
-    pulse.wrote("b")
+    pulse.writes("a")
+    pulse.writes("b")
     clock.now += 100
     pulse.opened("/evaluations")
     pulse.brought("b")
-    pulse.wrote("b")
+    pulse.writes("b")
     clock.now += 100
     assert "a change made 200 s ago has not come back" in pulse.trouble()
     pulse.brought("a")
     assert pulse.trouble() == ""
+
+
+def test_a_write_that_changed_nothing_brings_nothing_and_one_before_it_still_has_to(clock: Clock, pulse: Pulse) -> None:
+    pulse.wrote_nothing("a", pulse.writes("a"))
+    clock.now += 149
+    pulse.opened("/evaluations")
+    pulse.writes("b")
+    clock.now += 10
+    pulse.wrote_nothing("b", pulse.writes("b"))
+    assert pulse.trouble() == ""
+    clock.now += 141
+    pulse.opened("/evaluations")
+    assert "a change made 151 s ago has not come back" in pulse.trouble()
 
 
 def test_one_gives_way_to_who_lives_and_is_not_below() -> None:
