@@ -24,7 +24,7 @@ def settled(resource: Resource, status: Status, now: datetime) -> Status:
     if other or (status.phase == "Refused" and status.observed_generation != resource.generation):
         found = without_run(found, now, "Superseded", "the spec has changed")
     try:
-        found = replace(found, next_slot=_next_slot(resource, status, now))
+        found = replace(found, next_slot=_next_slot(resource, status, now), schedule=resource.timetable)
         if found.request_id or found.phase == "Refused":
             return _next_slot_run(resource, found, now)
         resource.evaluation_spec()
@@ -88,9 +88,9 @@ def told(error: CandorError) -> str:
 def _next_slot(resource: Resource, status: Status, now: datetime) -> datetime | None:
     if not resource.schedule:
         return None
-    if status.observed_generation == resource.generation and status.next_slot is not None:
+    if status.next_slot is not None and status.schedule == resource.timetable:
         return status.next_slot
-    # One that was never seen may have missed its first time already; a changed schedule begins now.
+    # One that was never seen may have missed its first time already; another schedule begins now.
     start = now if status.observed_generation else resource.created
     return Schedule(resource.schedule, resource.time_zone).after(start)
 

@@ -46,6 +46,11 @@ class Resource:
     allow_underpowered: bool = False
     limit: int = 0
 
+    @property
+    def timetable(self) -> str:
+        """Schedule and zone, as the status keeps them; empty without a schedule."""
+        return f"{self.schedule} {self.time_zone}" if self.schedule else ""
+
     def evaluation_spec(self) -> evaluation_pb2.EvaluationSpec:
         """The document as a message.
 

@@ -51,6 +51,7 @@ class Status:
         evaluation: Its name at the orchestrator, once that is known.
         digest: Of what it runs; see `Resource`.
         slot: The time of the schedule that it is for.
+        schedule: What `next_slot` follows from; see `Resource.timetable`.
         verdict: The last one on this document.
         history: Verdicts, the newest first.
     """
@@ -68,6 +69,7 @@ class Status:
     run_generation: int = 0
     slot: datetime | None = None
     next_slot: datetime | None = None
+    schedule: str = ""
     conditions: Mapping[str, Condition] = field(default_factory=dict)
     history: Sequence[PastVerdict] = ()
 
@@ -99,6 +101,7 @@ _TEXTS = {
     "evaluation": "evaluation",
     "request_id": "requestId",
     "digest": "digest",
+    "schedule": "schedule",
 }
 _NUMBERS = {"observed_generation": "observedGeneration", "run_generation": "runGeneration"}
 _TIMES = {"slot": "slot", "next_slot": "nextSlot"}

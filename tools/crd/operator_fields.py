@@ -90,6 +90,7 @@ STATUS: Schema = {
         },
         "slot": {"description": "Time of the schedule that the evaluation is for.", **_TIME},
         "nextSlot": {"description": "Next time of the schedule.", **_TIME},
+        "schedule": _text("Schedule and time zone that nextSlot follows from.", 256),
         "conditions": {
             "type": "array",
             "maxItems": 8,

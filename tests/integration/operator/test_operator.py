@@ -152,7 +152,7 @@ async def test_a_time_of_the_schedule_that_passed_while_no_operator_ran_is_made_
 ) -> None:
     uid = namespace.create(spec(schedule="0 2 * * *", items=12))["metadata"]["uid"]
     missed = datetime.now(UTC).replace(microsecond=0) - timedelta(days=3)
-    known = {"observedGeneration": 1, "phase": "Scheduled", "nextSlot": written(missed)}
+    known = {"observedGeneration": 1, "phase": "Scheduled", "nextSlot": written(missed), "schedule": "0 2 * * * UTC"}
     namespace.client.patch(f"{namespace.evaluations}/nightly/status", {"status": known})
     operators.start(namespace, orchestrator.target)
     body = await namespace.until(has_verdict)

@@ -43,7 +43,12 @@ _HISTORY = st.lists(
 @given(_NAMES, _CONDITIONS, _HISTORY)
 def test_a_status_is_small_whatever_is_in_it_and_reads_back(name: str, conditions: dict, history: list) -> None:
     status = Status(
-        observed_generation=7, phase="Done", evaluation=f"evaluations/{name}", conditions=conditions, history=history
+        observed_generation=7,
+        phase="Done",
+        evaluation=f"evaluations/{name}",
+        schedule="5 " * 64 + "A" * 64,
+        conditions=conditions,
+        history=history,
     )
     written = status_fields(status)
     assert size(written) <= MOST_BYTES

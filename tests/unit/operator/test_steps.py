@@ -257,6 +257,30 @@ async def test_what_one_night_refused_the_next_one_tries_again(world: Any) -> No
     assert world.condition("Accepted") == ("True", "Created")
 
 
+async def test_a_time_that_was_missed_is_made_up_for_whatever_else_of_the_spec_changes(world: Any) -> None:
+    world.create(schedule="@daily", suspend=True)
+    await world.step()
+    due = world.status.next_slot
+    world.now += timedelta(days=1)
+    world.change(schedule="@daily", suspend=True, history_limit=3)
+    await world.step(2)
+    assert world.status.next_slot == due
+    world.change(schedule="@daily", repeats=2)
+    await world.step(3)
+    assert world.started == [f"uid2-3-{int(due.timestamp())}"]
+
+
+@pytest.mark.parametrize("change", [{"schedule": "0 3 * * *"}, {"schedule": "0 2 * * *", "time_zone": "Asia/Tokyo"}])
+async def test_another_schedule_or_zone_begins_when_it_is_given(world: Any, change: dict[str, str]) -> None:
+    world.create(schedule="0 2 * * *")
+    await world.step()
+    world.now += timedelta(days=1)
+    world.change(**change)
+    await world.step(5)
+    assert world.started == []
+    assert world.status.next_slot > world.now
+
+
 async def test_a_schedule_that_is_added_later_begins_then(world: Any) -> None:
     await world.step(2)
     world.orchestrator.conclude()
