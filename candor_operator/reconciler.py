@@ -105,7 +105,7 @@ class Reconciler:
         patch = merge_patch(body.get("status") or {}, status_fields(after))
         if patch:
             memory.written = await self._objects.write_status(body, patch)
-        return tuple(notices(status, after))
+        return tuple(notices(resource, status, after, self._now()))
 
     async def stop(self, body: Mapping[str, Any]) -> Notice | None:
         """Stop what a deleted resource has running; returns what became of it, None where nothing ran.

@@ -9,7 +9,7 @@ from datetime import datetime
 from candor.orchestrator.v1 import orchestrator_pb2
 
 from candor_operator.domain.calls import OPEN_STATES, Call, Cancel, Create, Find, Look, started_by
-from candor_operator.domain.deciding import refused, told, without_run
+from candor_operator.domain.deciding import accepted, refused, schedule_error, told, without_run
 from candor_operator.domain.resource import Resource
 from candor_operator.domain.status import ACCEPTED, RUNNING, VERDICT, PastVerdict, Status
 from chassis.errors import CandorError, ExitCode, Reason
@@ -53,8 +53,7 @@ def answered(resource: Resource, status: Status, call: Call, answer: Answer, now
         return without_run(status, now, notice.reason, notice.message)
     assert answer is not None
     if isinstance(call, Create):
-        status = replace(status, evaluation=answer.name)
-        status = status.with_condition(ACCEPTED, "True", "Created", f"the orchestrator runs {answer.name}", now)
+        status = accepted(replace(status, evaluation=answer.name), now)
     return _mirrored(resource, status, answer, now)
 
 
@@ -92,8 +91,12 @@ def stopped(call: Cancel, answer: orchestrator_pb2.Evaluation, why: str) -> Noti
     return Notice("Warning", _NOT_STOPPED, text)
 
 
-def notices(before: Status, after: Status) -> Iterator[Notice]:
+def notices(resource: Resource, before: Status, after: Status, now: datetime) -> Iterator[Notice]:
     """What is told about the step from one status to the next."""
+    if after.open and after.observed_generation != before.observed_generation:
+        bad = schedule_error(resource, after, now)
+        if bad is not None:  # a condition says so when the run has ended
+            yield Notice("Warning", bad.reason.name, told(bad))
     if after.evaluation and after.evaluation != before.evaluation and after.digest == before.digest:
         yield Notice("Normal", "Created", f"{after.evaluation} runs generation {after.run_generation}")
     if after.phase == "Done" != before.phase:

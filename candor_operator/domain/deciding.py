@@ -25,11 +25,14 @@ def settled(resource: Resource, status: Status, now: datetime) -> Status:
         found = without_run(found, now, "Superseded", "the spec has changed")
     try:
         found = replace(found, next_slot=_next_slot(resource, status, now), schedule=resource.timetable)
-        if found.request_id or found.phase == "Refused":
-            return _next_slot_run(resource, found, now)
+    except CandorError as error:
+        return _unscheduled(resource, replace(found, next_slot=None, schedule=""), error, now)
+    if found.request_id or found.phase == "Refused":
+        return _next_slot_run(resource, _scheduled_again(found, now), now)
+    try:
         resource.evaluation_spec()
     except CandorError as error:
-        return found if found.open else refused(resource, found, error, now)
+        return refused(resource, found, error, now)
     return _first_run(resource, found, now)
 
 
@@ -80,6 +83,20 @@ def refused(resource: Resource, status: Status, error: CandorError, now: datetim
     return found
 
 
+def accepted(status: Status, now: datetime) -> Status:
+    """The status of a document for which there is an evaluation."""
+    return status.with_condition(ACCEPTED, "True", "Created", f"the orchestrator runs {status.evaluation}", now)
+
+
+def schedule_error(resource: Resource, status: Status, now: datetime) -> CandorError | None:
+    """What is wrong with the schedule, None where nothing is."""
+    try:
+        _next_slot(resource, status, now)
+    except CandorError as error:
+        return error
+    return None
+
+
 def told(error: CandorError) -> str:
     """An error in one line, every bad field with it."""
     return "; ".join([error.message, *(str(violation) for violation in error.violations)])
@@ -88,11 +105,27 @@ def told(error: CandorError) -> str:
 def _next_slot(resource: Resource, status: Status, now: datetime) -> datetime | None:
     if not resource.schedule:
         return None
+    schedule = Schedule(resource.schedule, resource.time_zone)
     if status.next_slot is not None and status.schedule == resource.timetable:
         return status.next_slot
     # One that was never seen may have missed its first time already; another schedule begins now.
     start = now if status.observed_generation else resource.created
-    return Schedule(resource.schedule, resource.time_zone).after(start)
+    return schedule.after(start)
+
+
+def _unscheduled(resource: Resource, status: Status, error: CandorError, now: datetime) -> Status:
+    """The status where the schedule cannot be read. Its run and verdict stay, and a run that is on comes to its end first."""
+    if status.open or status.phase == "Refused":
+        return status
+    if status.request_id:
+        return status.with_condition(ACCEPTED, "False", error.reason.name, told(error), now)
+    return refused(resource, status, error, now)
+
+
+def _scheduled_again(status: Status, now: datetime) -> Status:
+    """The status after `_unscheduled`, once the schedule is mended."""
+    over = status.evaluation and not status.open and status.phase != "Refused"
+    return accepted(status, now) if over and status.conditions[ACCEPTED].status == "False" else status
 
 
 def _first_run(resource: Resource, status: Status, now: datetime) -> Status:

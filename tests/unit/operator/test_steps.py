@@ -305,6 +305,55 @@ async def test_a_bad_schedule_is_refused_and_mended(world: Any, line: str) -> No
     assert world.status.phase == "Scheduled"
 
 
+async def test_a_bad_schedule_takes_neither_verdict_nor_run_from_a_document_that_is_the_same(world: Any) -> None:
+    await world.step(2)
+    world.orchestrator.conclude()
+    await world.step()
+    world.change(schedule="@daily", time_zone="Mars/Base")
+    await world.step(3)
+    assert world.condition("Accepted") == ("False", "BAD_DOCUMENT")
+    assert "time_zone: 'Mars/Base' is not a time zone" in world.status.conditions["Accepted"].message
+    assert (world.status.phase, world.status.verdict) == ("Done", "PASS")
+    assert world.condition("Verdict") == ("True", "PASS")
+    assert (world.told[-1].kind, world.told[-1].reason) == ("Warning", "BAD_DOCUMENT")
+    world.change()
+    await world.step(5)
+    assert world.started == ["uid1-1"]
+    assert world.condition("Accepted") == ("True", "Created")
+    assert (world.status.phase, world.status.verdict) == ("Done", "PASS")
+
+
+async def test_a_bad_schedule_is_told_while_a_run_is_on_and_judged_when_it_ends(world: Any) -> None:
+    world.create(schedule="0 2 * * *")
+    world.now += timedelta(days=1)
+    await world.step(2)
+    world.told.clear()
+    world.change(schedule="0 2 * * *", time_zone="Mars/Base")
+    await world.step(5)
+    assert world.status.next_slot is None
+    assert world.status.phase == "Running"
+    assert [(each.kind, each.reason) for each in world.told] == [("Warning", "BAD_DOCUMENT")]
+    assert "Mars/Base" in world.told[0].message
+    world.orchestrator.conclude()
+    await world.step(3)
+    assert (world.status.phase, world.status.verdict) == ("Done", "PASS")
+    assert world.condition("Accepted") == ("False", "BAD_DOCUMENT")
+    world.change(schedule="0 2 * * *", time_zone="UTC")
+    await world.step()
+    assert world.condition("Accepted") == ("True", "Created")
+    world.now += timedelta(days=1)
+    await world.step(2)
+    assert len(world.started) == 2
+
+
+async def test_a_bad_schedule_and_an_orchestrator_that_is_away_are_each_told_once(world: Any) -> None:
+    await world.step()
+    world.orchestrator.trouble = AWAY
+    world.change(schedule="often")
+    await world.step(60)
+    assert sorted(each.reason for each in world.told) == ["BAD_DOCUMENT", "SERVICE_UNAVAILABLE"]
+
+
 async def test_a_deleted_resource_stops_its_evaluation(world: Any) -> None:
     await world.step(2)
     assert "evaluations/e1 was cancelled" in (await world.reconciler.stop(world.body)).message
