@@ -20,7 +20,8 @@ def settled(resource: Resource, status: Status, now: datetime) -> Status:
     other = bool(status.digest) and status.digest != resource.digest
     if other and status.open:
         return status  # the evaluation of the earlier document has to stop first
-    found = replace(status.observing(resource.generation), arms=resource.arms)
+    history = tuple(status.history[: resource.history_limit])
+    found = replace(status.observing(resource.generation), arms=resource.arms, history=history)
     if other or (status.phase == "Refused" and status.observed_generation != resource.generation):
         found = without_run(found, now, "Superseded", "the spec has changed")
     try:
@@ -43,7 +44,7 @@ def next_call(resource: Resource, status: Status) -> Call | None:
     if status.digest != resource.digest:
         return stopping_call(status, resource.uid)
     if not status.evaluation or status.phase == "Retrying":
-        return Create(status.request_id, reuse=bool(status.history) and status.slot is None)
+        return Create(status.request_id, reuse=status.run_generation > 1 and status.slot is None)
     return Look(status.evaluation)
 
 

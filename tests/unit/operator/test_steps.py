@@ -97,6 +97,31 @@ async def test_a_changed_document_is_a_new_run_and_its_old_verdict_stays_listed(
     assert [(each.verdict, each.generation) for each in world.status.history] == [("FAIL", 2), ("PASS", 1)]
 
 
+async def test_a_history_that_is_not_listed_costs_nothing(world: Any) -> None:
+    world.create(history_limit=0)
+    await world.step(2)
+    assert world.orchestrator.calls[-1] == Create("uid2-1", reuse=False)
+    world.orchestrator.conclude()
+    await world.step()
+    assert world.status.history == ()
+    world.change(history_limit=0, gate={"alpha": 0.1})
+    await world.step(2)
+    assert world.orchestrator.calls[-1] == Create("uid2-2", reuse=True)
+
+
+async def test_a_lower_limit_shortens_the_history_at_once(world: Any) -> None:
+    for repeats in (1, 2, 3):
+        world.change(repeats=repeats)
+        await world.step(3)
+        world.orchestrator.conclude()
+        await world.step()
+    assert len(world.status.history) == 3
+    newest = world.status.history[0]
+    world.change(repeats=3, history_limit=1)
+    await world.step()
+    assert list(world.status.history) == [newest]
+
+
 async def test_a_changed_document_stops_what_runs(world: Any) -> None:
     await world.step(2)
     world.change(repeats=2)
