@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
@@ -9,6 +10,8 @@ from croniter import croniter
 from croniter.croniter import CroniterError
 
 from chassis.errors import CandorError, FieldViolation, Reason, invalid
+
+_BY_LOT = re.compile(r"(?<![A-Za-z])[HR](?![A-Za-z])", re.IGNORECASE)  # what Jenkins and croniter make of them
 
 
 def read_time(text: str) -> datetime:
@@ -37,11 +40,10 @@ class Schedule:
                 FieldViolation("time_zone", f"{time_zone!r} is not a time zone; write UTC or Europe/Berlin")
             )
         self._line = line
-        try:
-            usable = len(line.split()) in (1, 5) and croniter.is_valid(line)
-        except CroniterError:
-            usable = False
-        if not usable:
+        if _BY_LOT.search(line):
+            text = f"{line!r}: R and H are times drawn by lot: write the time"
+            problems.append(FieldViolation("schedule", text))
+        elif not _usable(line):
             text = f"{line!r} is not a cron line of five fields, for example 0 2 * * *"
             problems.append(FieldViolation("schedule", text))
         if problems:
@@ -66,3 +68,10 @@ class Schedule:
             problem = FieldViolation("schedule", f"{self._line!r} names a time that never comes")
             raise CandorError(Reason.BAD_DOCUMENT, "the schedule cannot be read", violations=(problem,)) from error
         return found.astimezone(UTC)
+
+
+def _usable(line: str) -> bool:
+    try:
+        return len(line.split()) in (1, 5) and croniter.is_valid(line)
+    except CroniterError:
+        return False

@@ -11,6 +11,7 @@ Rule = dict[str, Any]
 _NO_GATE = "(has(self.gate) && has(self.gate.mode) && self.gate.mode == 'none')"
 _CANDIDATES = "(has(self.gate) && has(self.gate.candidates) && size(self.gate.candidates) > 0)"
 _CRON = r"^(@(hourly|daily|midnight|weekly|monthly|yearly|annually)|([-0-9A-Za-z*?,/#]+ +){4}[-0-9A-Za-z*?,/#]+)$"
+_BY_LOT = "(^|[ ,])[HhRr]([ ,/]|$)"
 
 
 def _rule(rule: str, message: str, field: str = "", shown: str = "") -> Rule:
@@ -143,6 +144,7 @@ RULES: dict[str, list[Rule]] = {
         _rule(
             f"self == '' || self.matches('{_CRON}')",
             "schedule is a cron line of five fields (minute, hour, day, month, weekday), for example 0 2 * * *, or @daily",
-        )
+        ),
+        _rule(f"!self.matches('{_BY_LOT}')", "R and H are times drawn by lot: write the time"),
     ],
 }

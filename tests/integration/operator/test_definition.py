@@ -81,6 +81,7 @@ REFUSALS = {
     "word": ({**GOOD, "gate": {"stopping": "early"}}, 'supported values: "group", "fixed", "anytime"'),
     "repeats": ({**GOOD, "repeats": 0}, "spec.repeats: Invalid value"),
     "schedule": ({**GOOD, "schedule": "every night"}, "schedule is a cron line of five fields"),
+    "random schedule": ({**GOOD, "schedule": "R 2 * * *"}, "R and H are times drawn by lot: write the time"),
     "time zone": ({**GOOD, "time_zone": "not a zone"}, "spec.time_zone: Invalid value"),
 }
 

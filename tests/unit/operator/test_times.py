@@ -36,12 +36,23 @@ def test_a_time_that_has_come_is_the_last_and_not_the_next() -> None:
         ("@daily", "Mars/Base", "time_zone"),
         ("@daily", "../etc/passwd", "time_zone"),
         ("99 2 * * *", "UTC", "schedule"),
+        ("R 2 * * *", "UTC", "schedule"),
+        ("H 2 * * *", "UTC", "schedule"),
+        ("0 r/5 * * *", "UTC", "schedule"),
+        ("R(0-30) 2 * * *", "UTC", "schedule"),
     ],
 )
 def test_what_means_nothing_is_named(line: str, zone: str, field: str) -> None:
     with pytest.raises(CandorError) as caught:
         Schedule(line, zone)
     assert [violation.field for violation in caught.value.violations] == [field]
+
+
+def test_a_time_that_is_drawn_by_lot_is_refused_with_the_mend() -> None:
+    with pytest.raises(CandorError) as caught:
+        Schedule("R 2 * * *", "UTC")
+    assert "R and H are times drawn by lot: write the time" in str(caught.value.violations[0])
+    assert Schedule("0 2 * MAR FRI", "UTC").after(NOON).month == 3
 
 
 def test_a_time_that_never_comes_is_named() -> None:
