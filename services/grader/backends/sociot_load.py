@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from chassis.errors import CandorError, Reason
+from chassis.text import plain
 from services.grader.backends.sociot_model import SociotModel
 
 DTYPES = ("float32", "bfloat16")
@@ -21,14 +22,17 @@ def load(source: str, dtype: str = "float32", device: str = "cpu", threads: int 
         threads: Threads of torch; 0 leaves torch's own choice.
 
     Raises:
-        CandorError: BACKEND_MISSING (no torch or transformers), SCORER_NOT_FOUND (nothing that can be loaded there).
+        CandorError: BACKEND_MISSING (no torch or transformers that loads), SCORER_NOT_FOUND (nothing that can be
+            loaded there).
     """
     try:
         import torch
         import transformers
-    except ImportError as error:
+    except (ImportError, OSError, ValueError) as error:  # the last two: torch without the CUDA libraries of its build
         raise CandorError(
-            Reason.BACKEND_MISSING, "Warmth scores need torch and transformers: pip install '.[local]'"
+            Reason.BACKEND_MISSING,
+            f"Warmth scores need torch and transformers, which do not load here ({plain(str(error))}): "
+            "pip install '.[local]', with everything that they depend on",
         ) from error
     if threads:
         torch.set_num_threads(threads)

@@ -388,6 +388,20 @@ def test_without_torch_the_error_says_what_to_install(small: str, monkeypatch: p
     assert "pip install '.[local]'" in caught.value.message
 
 
+def test_a_torch_without_its_libraries_is_said_and_no_defect(small: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "transformers":
+                raise OSError("libcudart.so.13: cannot open shared object file: No such file or directory")
+
+    monkeypatch.delitem(sys.modules, "transformers", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Broken(), *sys.meta_path])
+    with pytest.raises(CandorError) as caught:
+        collect(TorchScorer(), ["Hello there."], small)
+    assert caught.value.reason is Reason.BACKEND_MISSING
+    assert "do not load here (libcudart.so.13: cannot open" in caught.value.message
+
+
 def test_where_models_may_lie_is_decided_by_the_caller(small: str) -> None:
     def refuse(model: str) -> str:
         raise CandorError(Reason.PATH_NOT_ALLOWED, f"{model} is outside the artifact roots")

@@ -10,7 +10,7 @@ from chassis.errors import CandorError, Reason
 from chassis.text import plain
 from services.inference.backends.transformers.engine import Engine
 
-_HINT = "pip install '.[local]'"
+_HINT = "pip install '.[local]', with everything that it depends on"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,7 +46,7 @@ def load(folder: Path, device: str, precision: str) -> Loaded:
         import transformers
         from safetensors import SafetensorError
     except ImportError as error:
-        raise _missing(error) from error
+        raise _missing("transformers and safetensors", error) from error
 
     progress: Any = transformers.utils.logging  # untyped
     progress.disable_progress_bar()
@@ -84,13 +84,14 @@ def _ends(model: Any, tokenizer: Any) -> frozenset[int]:
 def _torch() -> Any:
     try:
         import torch
-    except ImportError as error:
-        raise _missing(error) from error
+    except (ImportError, OSError, ValueError) as error:  # the last two: torch without the CUDA libraries of its build
+        raise _missing("torch", error) from error
     return torch
 
 
-def _missing(error: ImportError) -> CandorError:
-    return CandorError(Reason.BACKEND_MISSING, f"checkpoints need {error.name}, which is not installed: {_HINT}")
+def _missing(package: str, error: Exception) -> CandorError:
+    message = f"checkpoints need {package}, which does not load here ({plain(str(error))}): {_HINT}"
+    return CandorError(Reason.BACKEND_MISSING, message)
 
 
 def _bad(what: str) -> CandorError:
