@@ -7,10 +7,14 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
+from candor_cli.options import OrchestratorOption, TlsCaOption, TlsCertOption, TlsKeyOption
 from chassis.auth.callers import read_callers
+from tools.containers.objects import Objects
+from tools.containers.template import Template
 from tools.manifests.check import findings
 from tools.manifests.combinations import completed
 from tools.manifests.objects import LONG_RUNNING, Object, matches, of_kind, pods
@@ -216,6 +220,19 @@ def test_inference_may_be_scaled_to_zero_because_the_orchestrator_waits_for_it(c
     assert scaled["minReplicaCount"] == 0
     assert any("candor_inference_demand" in trigger["metadata"]["query"] for trigger in scaled["triggers"])
     assert int(config(objects, "orchestrator")["CANDOR_ORCHESTRATOR_INFERENCE_WAKE_SECONDS"]) >= 600
+
+
+def test_the_command_line_in_the_operator_s_pod_knows_the_orchestrator(
+    overlay: str, rendered: Rendered, tmp_path: Path
+) -> None:
+    objects = Objects(rendered(overlay))
+    told = Template.of(objects.get("Deployment", "operator"), objects, tmp_path)._environment("operator-0")
+    orchestrator, *tls = (
+        get_args(option)[1].envvar for option in (OrchestratorOption, TlsCaOption, TlsCertOption, TlsKeyOption)
+    )
+    files = [f"/etc/candor/tls/{name}" for name in ("ca.crt", "tls.crt", "tls.key")]
+    assert told[orchestrator] == "dns:///orchestrator:50051"
+    assert [told.get(name) for name in tls] == (files if overlay in CLOUDS else [None, None, None])
 
 
 def test_only_who_makes_or_follows_objects_has_a_token_of_the_api_server(overlay: str, rendered: Rendered) -> None:

@@ -48,9 +48,8 @@ class Installed:
             assert done.returncode == 0, f"{workload} does not get ready; {self.notes}\n{done.stderr}\n{told}"
 
     def candor(self, *arguments: str) -> str:
-        """What a command line says, in the orchestrator's pod."""
-        command = ["exec", "orchestrator-0", "--container=service", "--", "python", "-m", "candor_cli", *arguments]
-        return str(self.cluster.run(*command, "--orchestrator=127.0.0.1:50051").stdout)
+        """What the command line says, where docs/operations.md tells people to use it."""
+        return str(self.cluster.run("exec", "deploy/operator", "--", "candor", *arguments).stdout)
 
     def evaluations(self) -> dict[str, dict[str, Any]]:
         """Those at the orchestrator, by their ids."""
