@@ -5,11 +5,17 @@ from __future__ import annotations
 import json
 import os
 import re
+import textwrap
 from pathlib import Path
+from typing import Any
 
+import yaml
+
+from chassis.auth.callers import read_callers
+from tools.manifests.access_rules import CALLERS
 from tools.manifests.check import findings
 from tools.manifests.combinations import components
-from tools.manifests.objects import of_kind, pods
+from tools.manifests.objects import Object, of_kind, pods
 from tools.manifests.pod_rules import SECRETS
 from tools.manifests.render import K8S, ROOT, render
 
@@ -36,13 +42,38 @@ def test_the_secrets_that_people_make_are_those_that_pods_want() -> None:
     assert said == {"candor-postgres", "candor-credentials"} <= SECRETS
 
 
+def team() -> dict[str, Any]:
+    """The entry of a team that may call the grader."""
+    found: dict[str, Any] = json.loads("{" + re.findall(r'^    ("team-a": .*)$', README, re.MULTILINE)[0] + "}")
+    return found
+
+
+def certificate() -> Object:
+    """The certificate of that team, where `kubectl -n candor` puts it."""
+    [text] = re.findall(r"kubectl -n candor apply -f - <<'END'\n(.*?)\n    END\n", README, re.DOTALL)
+    found: Object = yaml.safe_load(textwrap.dedent(text))
+    found["metadata"]["namespace"] = "candor"
+    return found
+
+
+def test_a_team_is_known_by_the_certificate_that_it_is_given() -> None:
+    made = certificate()["spec"]
+    issuer = made["issuerRef"]
+    assert (issuer["kind"], issuer["name"]) in {
+        (each["kind"], each["metadata"]["name"])
+        for each in yaml.safe_load_all((K8S / "components" / "tls" / "issuers.yaml").read_text())
+    }
+    callers = read_callers(json.dumps(team()).encode()).by_certificate
+    assert [callers[name].scopes for name in made["dnsNames"]] == [{"grader"}]
+
+
 def test_the_overlay_that_it_shows_is_good(tmp_path: Path) -> None:
     [shown] = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
     up = os.path.relpath(K8S, tmp_path)
     shown = re.sub(r"\[github.com/\S+/deploy/k8s(/overlays/\w+)\].*", rf"[{up}\1]", shown).replace("YOUR/", "yours/")
     (tmp_path / "kustomization.yaml").write_text(shown)
-    (tmp_path / "callers.json").write_text('{"team-a": {"certificates": "team-a", "scopes": ["grader"]}}')
-    objects = render(tmp_path)
+    (tmp_path / "callers.json").write_text(json.dumps({**json.loads(CALLERS.read_text()), **team()}))
+    objects = [*render(tmp_path), certificate()]
     assert "yours/grader:0.1.0" in {each["image"] for pod in pods(objects) for each in pod.containers}
     assert "judge.example.com" in json.dumps(of_kind(objects, "ConfigMap"))
     assert {each for each in findings(objects) if "none of components/images" not in each} == set()

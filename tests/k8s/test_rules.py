@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import copy
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -53,7 +55,14 @@ def setting(name: str, value: str) -> Break:
     return lambda thing: thing["data"].update({name: value})
 
 
+def known(callers: dict[str, Any]) -> Break:
+    """Put a file of callers in the place of ours."""
+    text = base64.b64encode(json.dumps(callers).encode()).decode()
+    return lambda thing: thing["data"].update({"callers.json": text})
+
+
 GRADER, NAMESPACE, CONFIG = "Deployment/grader", "Namespace/candor", "ConfigMap/grader"
+CALLERS = "Secret/candor-callers"
 BROKEN: list[tuple[str, Break, str]] = [
     (GRADER, put("pod.hostNetwork", True), "hostNetwork must not be set"),
     (GRADER, put("pod.securityContext.runAsNonRoot", False), "needs runAsNonRoot"),
@@ -156,6 +165,13 @@ BROKEN: list[tuple[str, Break, str]] = [
         put("object.automountServiceAccountToken", None),
         "automountServiceAccountToken must be false",
     ),
+    (
+        CALLERS,
+        known({"team-a": {"certificates": "team-a", "scopes": "grader"}}),
+        "orchestrator may not call what it must",
+    ),
+    (CALLERS, known({"operator": {"certificates": "operator", "scopes": "grader"}}), "operator may not call"),
+    (CALLERS, known({"operator": {"certificates": "operator", "scopes": "graders"}}), "'graders' is no scope"),
     (GRADER, put("image", "candor/grader:latest"), "has no version"),
     (GRADER, put("image", "candor/grader"), "has no version"),
     (GRADER, put("image", "mine/grader:1"), "is none of components/images"),

@@ -1,14 +1,19 @@
-"""Rights in the cluster, images, and kinds of objects."""
+"""Rights in the cluster, callers, images, and kinds of objects."""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Iterator, Sequence
 from functools import cache
 
 import yaml
 
-from tools.manifests.objects import Object, label, names, of_kind, pods
+from chassis.auth.callers import read_callers
+from chassis.errors import CandorError
+from tools.manifests.objects import LONG_RUNNING, Object, label, names, of_kind, pods
 from tools.manifests.render import K8S
+
+CALLERS = K8S / "components" / "callers" / "callers.json"
 
 # Resources of others, by the version that they serve now.
 THIRD_PARTIES = {
@@ -69,6 +74,23 @@ def rights(objects: Sequence[Object]) -> Iterator[str]:
             if subject["kind"] != "ServiceAccount" or (subject["name"], subject.get("namespace")) not in accounts:
                 where = f" in {subject['namespace']}" if "namespace" in subject else ""
                 yield f"{label(binding)}: {subject['kind']} {subject['name']}{where} is no account of ours"
+
+
+def callers(objects: Sequence[Object]) -> Iterator[str]:
+    """A file of callers can be read, and our own pods may call what they must: a file of yours replaces ours."""
+    needed = read_callers(CALLERS.read_bytes()).by_certificate
+    for secret in of_kind(objects, "Secret"):
+        if secret["metadata"]["name"] != "candor-callers":
+            continue
+        try:
+            found = read_callers(base64.b64decode(secret["data"]["callers.json"])).by_certificate
+        except CandorError as error:
+            yield f"{label(secret)}: {error}"
+            continue
+        for name in sorted(needed.keys() & names(objects, *LONG_RUNNING)):
+            if name not in found or not needed[name].scopes <= found[name].scopes:
+                where = CALLERS.relative_to(K8S)
+                yield f"{label(secret)}: {name} may not call what it must: keep its entry as {where} has it"
 
 
 def images(objects: Sequence[Object]) -> Iterator[str]:

@@ -28,6 +28,7 @@ RULES: tuple[Rule, ...] = (
     settings_rules.stopping,
     access_rules.tokens,
     access_rules.rights,
+    access_rules.callers,
     access_rules.images,
     access_rules.kinds,
 )
