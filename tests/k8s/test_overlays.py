@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import get_args
@@ -18,7 +19,7 @@ from tools.containers.template import Template
 from tools.manifests.check import findings
 from tools.manifests.combinations import completed
 from tools.manifests.objects import LONG_RUNNING, Object, matches, of_kind, pods
-from tools.manifests.render import K8S, render
+from tools.manifests.render import K8S, ROOT, render
 
 Rendered = Callable[[str], list[Object]]
 CLOUDS = ("aks", "eks", "gke")
@@ -233,6 +234,17 @@ def test_the_command_line_in_the_operator_s_pod_knows_the_orchestrator(
     files = [f"/etc/candor/tls/{name}" for name in ("ca.crt", "tls.crt", "tls.key")]
     assert told[orchestrator] == "dns:///orchestrator:50051"
     assert [told.get(name) for name in tls] == (files if overlay in CLOUDS else [None, None, None])
+
+
+def test_the_way_to_the_cluster_s_issuer_that_security_md_shows_is_good(tmp_path: Path) -> None:
+    [shown] = re.findall(r"```yaml\n(.*?)```", (ROOT / "docs" / "security.md").read_text(), re.DOTALL)
+    overlay = f"resources: [{os.path.relpath(K8S, tmp_path)}/overlays/gke]\n"
+    (tmp_path / "kustomization.yaml").write_text(overlay + shown)
+    objects = render(tmp_path)
+    assert findings(objects) == []
+    assert config(objects, "grader")["CANDOR_GRADER_OIDC__CLAIM"] == "sub"
+    reaching = named(objects, "NetworkPolicy", "to-api-server")["spec"]["podSelector"]
+    assert matches(reaching, named(objects, "Deployment", "grader")["spec"]["template"]["metadata"]["labels"])
 
 
 def test_only_who_makes_or_follows_objects_has_a_token_of_the_api_server(overlay: str, rendered: Rendered) -> None:

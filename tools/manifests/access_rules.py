@@ -12,6 +12,7 @@ from chassis.auth.callers import read_callers
 from chassis.errors import CandorError
 from tools.manifests.objects import LONG_RUNNING, Object, label, names, of_kind, pods
 from tools.manifests.render import K8S
+from tools.manifests.settings_rules import environments
 
 CALLERS = K8S / "components" / "callers" / "callers.json"
 
@@ -30,12 +31,17 @@ _SECRET = {"secrets", "serviceaccounts/token", "pods/exec", "pods/attach", "node
 
 
 def tokens(objects: Sequence[Object]) -> Iterator[str]:
-    """A pod has a token of the API server where its account has rights, and nowhere else."""
+    """A pod has a token of the API server where its account has rights or it reads an issuer's keys with it, and nowhere else."""
     bound = {
         subject["name"]
         for binding in of_kind(objects, "RoleBinding", "ClusterRoleBinding")
         for subject in binding.get("subjects", [])
         if subject["kind"] == "ServiceAccount"
+    }
+    reading = {
+        str(pod)
+        for pod, service, environment in environments(objects)
+        if f"CANDOR_{service.upper()}_OIDC__JWKS_TOKEN_FILE" in environment
     }
     for account in of_kind(objects, "ServiceAccount"):
         if account.get("automountServiceAccountToken") is not False:
@@ -47,7 +53,7 @@ def tokens(objects: Sequence[Object]) -> Iterator[str]:
             for volume in pod.volumes.values()
             for source in volume.get("projected", {}).get("sources", [])
         )
-        if has and not needs:
+        if has and not needs and str(pod) not in reading:
             yield f"{pod}: has a token of the API server that nothing needs: automountServiceAccountToken: false"
         if needs and not has:
             yield f"{pod}: its account has rights, but the pod gets no token"

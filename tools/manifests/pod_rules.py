@@ -22,6 +22,8 @@ _VOLUMES = {
 }
 # Made by people or by cert-manager; deploy/k8s/README.md says how.
 SECRETS = {"candor-postgres", "candor-credentials", "candor-callers", "candor-tokens"}
+# In every namespace, by the cluster.
+_CONFIG_MAPS = {"kube-root-ca.crt"}
 _LIVE = "live"
 _NAMED_BY = {"persistentVolumeClaim": "claimName", "configMap": "name", "secret": "secretName"}
 
@@ -115,7 +117,7 @@ def volumes(objects: Sequence[Object]) -> Iterator[str]:
     made = {each["spec"]["secretName"] for each in of_kind(objects, "Certificate")}
     known = {
         "persistentVolumeClaim": names(objects, "PersistentVolumeClaim"),
-        "configMap": names(objects, "ConfigMap"),
+        "configMap": names(objects, "ConfigMap") | _CONFIG_MAPS,
         "secret": names(objects, "Secret") | made | SECRETS,
     }
     for pod in pods(objects):

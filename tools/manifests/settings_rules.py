@@ -38,7 +38,7 @@ class Told:
 def settings(objects: Sequence[Object]) -> Iterator[str]:
     """Every variable is a documented setting, and the service starts with these values."""
     documented = set(re.findall(r"`(CANDOR_\w+)`", PAGE.read_text(encoding="utf-8")))
-    for pod, service, environment in _services(objects):
+    for pod, service, environment in environments(objects):
         model = settings_class(service)
         known = variables(model)
         for name in environment:
@@ -118,7 +118,8 @@ def stopping(objects: Sequence[Object]) -> Iterator[str]:
             yield f"{told.pod}: terminationGracePeriodSeconds is {grace}, must be more than {needed:g}"
 
 
-def _services(objects: Sequence[Object]) -> Iterator[tuple[Pod, str, dict[str, str]]]:
+def environments(objects: Sequence[Object]) -> Iterator[tuple[Pod, str, dict[str, str]]]:
+    """Each pod of a service, the service, and the variables that are meant for it."""
     config = {each["metadata"]["name"]: each.get("data", {}) for each in of_kind(objects, "ConfigMap")}
     for pod in pods(objects):
         for container in pod.containers:
@@ -135,7 +136,7 @@ def _services(objects: Sequence[Object]) -> Iterator[tuple[Pod, str, dict[str, s
 
 
 def _told(objects: Sequence[Object]) -> Iterator[Told]:
-    for pod, service, environment in _services(objects):
+    for pod, service, environment in environments(objects):
         try:
             yield Told(pod, service, environment, _read(settings_class(service), environment))
         except ValidationError:
