@@ -27,6 +27,16 @@ def test_every_method_stands_under_the_scope_that_it_needs(service: str) -> None
     assert told == needed
 
 
+def test_the_page_names_the_methods_that_have_a_line_in_the_audit_log() -> None:
+    audited = set()
+    for service in scopes.SERVICES:
+        module = importlib.import_module(f"candor.{service}.v1.{service}_pb2")
+        (found,) = module.DESCRIPTOR.services_by_name.values()
+        audited |= {each.name for each in found.methods if scopes.audited(f"/{found.full_name}/{each.name}")}
+    sentence = re.findall(r"one for every call of ([A-Z].*?), one for every call of any", PAGE, re.DOTALL)[0]
+    assert set(re.split(r",\s|\sand\s", sentence)) == audited
+
+
 def test_the_example_of_a_callers_file_is_one() -> None:
     (example,) = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
     callers = read_callers(example.encode())
