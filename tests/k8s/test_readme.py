@@ -67,6 +67,18 @@ def test_a_team_is_known_by_the_certificate_that_it_is_given() -> None:
     assert [callers[name].scopes for name in made["dnsNames"]] == [{"grader"}]
 
 
+def test_the_roots_for_the_database_are_a_file_because_the_driver_s_own_openssl_knows_no_system() -> None:
+    [url] = re.findall(r"from-literal=url='(\S+)'", README)
+    assert "sslmode=verify-full&sslrootcert=/etc/ssl/certs/ca-certificates.crt" in url
+    [pod] = [
+        each for each in pods(render(K8S / "overlays" / "gke")) if each.owner["metadata"]["name"] == "orchestrator"
+    ]
+    [mount] = [each for each in pod.containers[0]["volumeMounts"] if each["name"] == "postgres"]
+    [item] = pod.volumes["postgres"]["secret"]["items"]
+    assert f"sslrootcert={mount['mountPath']}/{item['path']}`" in README
+    assert f"--from-file={item['key']}=" in README
+
+
 def test_the_overlay_that_it_shows_is_good(tmp_path: Path) -> None:
     [shown] = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
     up = os.path.relpath(K8S, tmp_path)
