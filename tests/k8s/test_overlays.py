@@ -247,6 +247,15 @@ def test_the_way_to_the_cluster_s_issuer_that_security_md_shows_is_good(tmp_path
     assert matches(reaching, named(objects, "Deployment", "grader")["spec"]["template"]["metadata"]["labels"])
 
 
+@pytest.mark.parametrize("cloud", CLOUDS)
+def test_a_demand_that_nobody_scrapes_is_not_taken_for_none(cloud: str, rendered: Rendered) -> None:
+    scaled = named(rendered(cloud), "ScaledObject", "inference-gpu")["spec"]
+    [demand] = [each for each in scaled["triggers"] if "candor_inference_demand" in each["metadata"]["query"]]
+    assert demand["metadata"]["ignoreNullValues"] == "false"
+    assert demand["metricType"] == "AverageValue", "KEDA has no fallback for other types"
+    assert scaled["fallback"]["replicas"] == 1, "without a fallback KEDA scales to none where a trigger fails"
+
+
 def test_only_who_makes_or_follows_objects_has_a_token_of_the_api_server(overlay: str, rendered: Rendered) -> None:
     having = {
         pod.owner["metadata"]["name"]

@@ -88,4 +88,6 @@ def test_the_overlay_that_it_shows_is_good(tmp_path: Path) -> None:
     objects = [*render(tmp_path), certificate()]
     assert "yours/grader:0.1.0" in {each["image"] for pod in pods(objects) for each in pod.containers}
     assert "judge.example.com" in json.dumps(of_kind(objects, "ConfigMap"))
+    released = {each["kind"] for each in objects if "release" in each["metadata"].get("labels", {})}
+    assert released == {"PodMonitor", "PrometheusRule"}
     assert {each for each in findings(objects) if "none of components/images" not in each} == set()
