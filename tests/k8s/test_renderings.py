@@ -11,8 +11,8 @@ import pytest
 
 from tools.manifests.access_rules import THIRD_PARTIES
 from tools.manifests.check import findings
-from tools.manifests.combinations import ORDER, components, pairs
-from tools.manifests.objects import Object
+from tools.manifests.combinations import ORDER, components, images, pairs
+from tools.manifests.objects import Object, pods
 
 # The library reads its 4 MB of definitions anew for each object.
 kubernetes_validate.utils.schema_contents = cache(kubernetes_validate.utils.schema_contents)
@@ -23,6 +23,7 @@ PAIRS = list(pairs())
 
 def test_an_overlay_keeps_all_rules(overlay: str, rendered: Callable[[str], list[Object]]) -> None:
     assert findings(rendered(overlay)) == []
+    assert {image for pod in pods(rendered(overlay)) for image in pod.images} <= images()
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -37,6 +38,7 @@ def test_a_pair_of_components_keeps_all_rules_and_is_valid(
 ) -> None:
     objects = composed(chosen)
     assert findings(objects) == []
+    assert {image for pod in pods(objects) for image in pod.images} <= images()
     for version in VERSIONS:
         for each in objects:
             validate(json.dumps(each), version)

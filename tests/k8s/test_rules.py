@@ -174,7 +174,6 @@ BROKEN: list[tuple[str, Break, str]] = [
     (CALLERS, known({"operator": {"certificates": "operator", "scopes": "graders"}}), "'graders' is no scope"),
     (GRADER, put("image", "candor/grader:latest"), "has no version"),
     (GRADER, put("image", "candor/grader"), "has no version"),
-    (GRADER, put("image", "mine/grader:1"), "is none of components/images"),
     ("Certificate/grader", put("object.apiVersion", "cert-manager.io/v1alpha2"), "is no version that we know"),
 ]
 

@@ -13,7 +13,8 @@ from candor_cli.document import read_document
 from chassis.errors import ExitCode
 from tools.document_settings import options
 from tools.manifests import access_rules, job_rules, pod_rules
-from tools.manifests.objects import Object, of_kind
+from tools.manifests.combinations import images
+from tools.manifests.objects import Object, of_kind, pods
 from tools.manifests.render import K8S, render
 
 RULES = (
@@ -39,6 +40,7 @@ def findings(objects: list[Object]) -> list[str]:
 def test_a_job_is_valid_and_keeps_all_rules(name: str, components: tuple[str, ...], rendered: Rendered) -> None:
     objects = rendered(name, *components)
     assert findings(objects) == []
+    assert {image for pod in pods(objects) for image in pod.images} <= images()
     for version in VERSIONS:
         for each in objects:
             kubernetes_validate.validate(each, version, strict=True)

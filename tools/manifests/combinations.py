@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from itertools import combinations
+
+import yaml
 
 from tools.manifests.render import K8S
 
@@ -33,6 +36,13 @@ ORDER = (
 def components() -> set[str]:
     """All that there are."""
     return {path.parent.name for path in (K8S / "components").glob("*/kustomization.yaml")}
+
+
+@cache
+def images() -> frozenset[str]:
+    """Every image of ours, as components/images names it."""
+    text = (K8S / "components" / "images" / "kustomization.yaml").read_text(encoding="utf-8")
+    return frozenset(f"{each['name']}:{each['newTag']}" for each in yaml.safe_load(text)["images"])
 
 
 def pairs() -> Iterator[tuple[str, ...]]:

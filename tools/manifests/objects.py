@@ -39,6 +39,12 @@ class Pod:
         return [*self.spec.get("initContainers", []), *self.spec["containers"]]
 
     @property
+    def images(self) -> list[str]:
+        """Of containers and of volumes."""
+        volumes = [volume["image"]["reference"] for volume in self.volumes.values() if "image" in volume]
+        return [*(container["image"] for container in self.containers), *volumes]
+
+    @property
     def volumes(self) -> dict[str, Object]:
         """By name."""
         return {volume["name"]: volume for volume in self.spec.get("volumes", [])}
