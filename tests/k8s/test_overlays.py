@@ -295,3 +295,16 @@ def test_models_are_read_only_where_checkpoints_run_and_train(
     }
     assert mounts.keys() == {"inference", "inference-gpu", "trainer", "training", "grader"}
     assert all(mount["readOnly"] for mount in mounts.values())
+
+
+def test_one_node_is_enough_for_the_models_too(composed: Callable[[tuple[str, ...]], list[Object]]) -> None:
+    claims = of_kind(composed(completed(("one-node", "model-cache"))), "PersistentVolumeClaim")
+    assert {each["metadata"]["name"]: each["spec"]["accessModes"] for each in claims} == {
+        "candor-artifacts": ["ReadWriteOnce"],
+        "candor-models": ["ReadWriteOnce"],
+    }
+
+
+def test_one_node_and_pools_of_gpus_are_refused(composed: Callable[[tuple[str, ...]], list[Object]]) -> None:
+    found = findings(composed(completed(("gpu", "one-node"))))
+    assert [each for each in found if "its pods choose different ones: no one-node with pools of GPUs" in each]

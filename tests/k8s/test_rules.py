@@ -131,6 +131,11 @@ BROKEN: list[tuple[str, Break, str]] = [
     ("HorizontalPodAutoscaler/grader", put("object.spec.scaleTargetRef.name", "x"), "there is no x to scale"),
     (GRADER, put("object.spec.replicas", 2), "grader has replicas"),
     ("HorizontalPodAutoscaler/grader", put("object.spec.scaleTargetRef.name", "inference-gpu"), "is scaled twice"),
+    (
+        "PersistentVolumeClaim/candor-artifacts",
+        put("object.spec.accessModes", ["ReadWriteOnce"]),
+        "mounts candor-artifacts, which is for one node, and may run on another",
+    ),
     (CONFIG, setting("CANDOR_GRADER_DRIAN_SECONDS", "1"), "CANDOR_GRADER_DRIAN_SECONDS is no setting of the grader"),
     (CONFIG, setting("CANDOR_GRADER_MAX_JUDGES", "0"), "the grader refuses max_judges"),
     (CONFIG, setting("CANDOR_GRADER_EGRESS__ALLOWED_HOSTS", '["http://judge"]'), "the grader refuses egress"),

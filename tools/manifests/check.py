@@ -20,6 +20,7 @@ RULES: tuple[Rule, ...] = (
     link_rules.disruption,
     link_rules.network,
     link_rules.scaling,
+    link_rules.sharing,
     settings_rules.settings,
     settings_rules.ports,
     settings_rules.targets,

@@ -15,7 +15,8 @@ CHOICES = (("plaintext", "tls"), ("postgres-trial", "postgres"))
 # Which others a component builds on, and which it cannot go with.
 NEEDS = {"autoscaling": ("gpu",), "callers": ("tls",)}
 EXCLUDES = {frozenset(pair) for pair in (*CHOICES, ("model-cache", "model-image"), ("gpu", "one-node"))}
-# The order in which overlays list them: `gpu` first, because it adds a workload, `images` last, because it names them all.
+# The order in which overlays list them: `gpu` first, because it adds a workload, `one-node` after `model-cache`, because it
+# changes its claim, `images` last, because it names them all.
 ORDER = (
     *(
         "gpu",
@@ -24,10 +25,10 @@ ORDER = (
         "callers",
         "postgres-trial",
         "postgres",
-        "one-node",
-        "small",
         "model-cache",
         "model-image",
+        "one-node",
+        "small",
     ),
     *("trial-models", "network-policy", "metrics", "autoscaling", "kueue", "images"),
 )

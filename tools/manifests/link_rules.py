@@ -128,6 +128,33 @@ def scaling(objects: Sequence[Object]) -> Iterator[str]:
         seen.add(target)
 
 
+def sharing(objects: Sequence[Object]) -> Iterator[str]:
+    """A claim for one node is mounted by pods that must run beside each other, and can."""
+    for claim in of_kind(objects, "PersistentVolumeClaim"):
+        name = claim["metadata"]["name"]
+        users = [pod for pod in pods(objects) if name in _claims(pod)]
+        if claim["spec"]["accessModes"] != ["ReadWriteOnce"] or len(users) < 2:
+            continue
+        for pod in users:
+            if not any(matches(selector, other.labels) for selector in _beside(pod) for other in users):
+                yield f"{pod}: mounts {name}, which is for one node, and may run on another: components/one-node"
+        if len({str(pod.spec.get("nodeSelector", {})) for pod in users}) > 1:
+            yield f"{label(claim)}: is for one node, and its pods choose different ones: no one-node with pools of GPUs"
+
+
+def _claims(pod: Pod) -> set[str]:
+    volumes = pod.volumes.values()
+    return {each["persistentVolumeClaim"]["claimName"] for each in volumes if "persistentVolumeClaim" in each}
+
+
+def _beside(pod: Pod) -> Iterator[dict[str, Any]]:
+    """Selectors of the pods on whose node it must run."""
+    affinity = pod.spec.get("affinity", {}).get("podAffinity", {})
+    for term in affinity.get("requiredDuringSchedulingIgnoredDuringExecution", []):
+        if term["topologyKey"] == "kubernetes.io/hostname":
+            yield term["labelSelector"]
+
+
 def _peers(spec: Object) -> Iterator[dict[str, Any]]:
     for direction, side in (("ingress", "from"), ("egress", "to")):
         for rule in spec.get(direction, []):
