@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from tools.manifests.objects import (
@@ -20,8 +20,9 @@ from tools.manifests.objects import (
 )
 
 _SELECTED_BY = {NAME, PART_OF}
-# Pods that come and go, and are in no overlay: Jobs that ask, and Jobs that train.
+# Pods that come and go, and are in no overlay: Jobs that ask, Jobs that train, and models of people's own.
 _VISITORS = ("cli", "embedded", "training", "operator")
+_MODEL = {"candor.dev/endpoints": "true"}
 
 
 def namespaces(objects: Sequence[Object]) -> Iterator[str]:
@@ -98,7 +99,7 @@ def disruption(objects: Sequence[Object]) -> Iterator[str]:
 
 def network(objects: Sequence[Object]) -> Iterator[str]:
     """A NetworkPolicy chooses pods that there are, by ports that they have; peers in the namespace exist too."""
-    known = [*pods(objects), *(_visitor(name) for name in _VISITORS)]
+    known = [*pods(objects), *(_visitor({NAME: name, PART_OF: "candor"}) for name in _VISITORS), _visitor(_MODEL)]
     for policy in of_kind(objects, "NetworkPolicy"):
         spec = policy["spec"]
         chosen = [pod for pod in known if matches(spec["podSelector"], pod.labels)]
@@ -170,6 +171,5 @@ def _ports(pod: Pod) -> dict[str, int]:
     return {port["name"]: port["containerPort"] for each in pod.containers for port in each.get("ports", [])}
 
 
-def _visitor(name: str) -> Pod:
-    owner = {"kind": "Job", "metadata": {"name": name}}
-    return Pod(owner, {NAME: name, PART_OF: "candor"}, {"containers": []})
+def _visitor(labels: Mapping[str, str]) -> Pod:
+    return Pod({"kind": "Pod", "metadata": {"name": "visitor"}}, labels, {"containers": []})
