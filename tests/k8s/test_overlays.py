@@ -170,6 +170,28 @@ def test_what_is_not_said_is_not_allowed_on_the_network(cloud: str, rendered: Re
             assert all("169.254.0.0/16" in block["except"] for block in open_to_all)
 
 
+@pytest.mark.parametrize(
+    ("cloud", "resolvers"),
+    [
+        ("gke", {"169.254.20.10/32", "169.254.169.254/32"}),
+        ("aks", {"169.254.20.10/32", "169.254.10.11/32"}),
+        ("eks", {"169.254.20.10/32"}),
+    ],
+)
+def test_a_cloud_s_resolver_is_reached_and_nothing_else_at_its_address(
+    cloud: str, resolvers: set[str], rendered: Rendered
+) -> None:
+    found = set()
+    for policy in of_kind(rendered(cloud), "NetworkPolicy"):
+        for rule in policy["spec"].get("egress", []):
+            blocks = {peer["ipBlock"]["cidr"] for peer in rule.get("to", []) if "ipBlock" in peer}
+            if local := {block for block in blocks if block.startswith("169.254.")}:
+                ports = {(each["protocol"], each["port"]) for each in rule["ports"]}
+                assert ports == {("UDP", 53), ("TCP", 53)}, "the same address may serve a node's credentials"
+                found |= local
+    assert found == resolvers
+
+
 @pytest.mark.parametrize("cloud", CLOUDS)
 def test_the_database_s_address_is_in_a_secret(cloud: str, rendered: Rendered) -> None:
     [container] = named(rendered(cloud), "StatefulSet", "orchestrator")["spec"]["template"]["spec"]["containers"]
