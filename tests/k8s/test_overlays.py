@@ -140,7 +140,7 @@ def test_a_certificate_is_for_every_name_that_it_is_called_by(cloud: str, render
 @pytest.mark.parametrize(
     ("cloud", "label"),
     [
-        ("gke", "cloud.google.com/gke-accelerator"),
+        ("gke", "cloud.google.com/gke-nodepool"),
         ("eks", "eks.amazonaws.com/nodegroup"),
         ("aks", "kubernetes.azure.com/agentpool"),
     ],
@@ -157,6 +157,9 @@ def test_only_checkpoints_and_training_run_on_gpus_of_the_cloud_s_pools(
         assert list(pod.spec["nodeSelector"]) == [label]
         assert "nvidia.com/gpu" in {each["key"] for each in pod.spec["tolerations"]}
         assert pod.containers[0]["resources"]["limits"]["nvidia.com/gpu"] == 1
+    assert len({pod.spec["nodeSelector"][label] for pod in wanting}) == 2, (
+        "training must not take the nodes of inference"
+    )
 
 
 @pytest.mark.parametrize("cloud", CLOUDS)

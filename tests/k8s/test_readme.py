@@ -6,9 +6,11 @@ import json
 import os
 import re
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from chassis.auth.callers import read_callers
@@ -77,6 +79,18 @@ def test_the_roots_for_the_database_are_a_file_because_the_driver_s_own_openssl_
     [item] = pod.volumes["postgres"]["secret"]["items"]
     assert f"sslrootcert={mount['mountPath']}/{item['path']}`" in README
     assert f"--from-file={item['key']}=" in README
+
+
+@pytest.mark.parametrize("cloud", ["aks", "eks", "gke"])
+def test_its_pools_of_gpus_are_those_that_pods_ask_for(cloud: str, rendered: Callable[[str], list[Object]]) -> None:
+    [row] = re.findall(r"^\| `gpu` \| two pools .*", README, re.MULTILINE)
+    for name, use in (("inference-gpu", "inference"), ("training", "training")):
+        [pod] = [each for each in pods(rendered(cloud)) if each.owner["metadata"]["name"] == name]
+        [pool] = pod.spec["nodeSelector"].values()
+        requests = pod.containers[0]["resources"]["requests"]
+        assert f"`{pool}`" in row
+        assert f"{requests['cpu']} CPUs" in row
+        assert f"{requests['memory'].removesuffix('Gi')} GiB for {use}" in row
 
 
 def test_the_overlay_that_it_shows_is_good(tmp_path: Path) -> None:
