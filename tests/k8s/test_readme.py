@@ -10,13 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import kubernetes_validate
 import pytest
 import yaml
 
 from chassis.auth.callers import read_callers
 from tools.manifests.access_rules import CALLERS
 from tools.manifests.check import findings
-from tools.manifests.combinations import components
+from tools.manifests.combinations import completed, components, images
 from tools.manifests.objects import Object, of_kind, pods
 from tools.manifests.pod_rules import SECRETS
 from tools.manifests.render import K8S, ROOT, render
@@ -67,6 +68,32 @@ def test_a_team_is_known_by_the_certificate_that_it_is_given() -> None:
     }
     callers = read_callers(json.dumps(team()).encode()).by_certificate
     assert [callers[name].scopes for name in made["dnsNames"]] == [{"grader"}]
+
+
+def test_a_cluster_gets_every_image_and_first_of_all_the_definitions() -> None:
+    section = README.partition("## Your cluster")[2].partition("## Components")[0]
+    [built] = re.findall(r"^IMAGES \?= (.+)$", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    [pushed] = re.findall(r"for name in (.+); do docker push", section)
+    assert pushed == built
+    steps = ("make images", "docker push", "-k deploy/k8s/crd", "create secret", "-k YOUR_FOLDER")
+    assert sorted(steps, key=section.index) == list(steps)
+
+
+def test_the_pod_that_fills_models_is_one_that_the_namespace_takes(
+    composed: Callable[[tuple[str, ...]], list[Object]],
+) -> None:
+    pod = yaml.safe_load((K8S / "fill-models.yaml").read_text(encoding="utf-8"))
+    claims = [
+        each for each in of_kind(composed(completed(("model-cache",))), "PersistentVolumeClaim")
+        if each["metadata"]["name"] == "candor-models"
+    ]  # fmt: skip
+    namespace = of_kind(composed(completed(("model-cache",))), "Namespace")
+    assert findings([*namespace, *claims, pod]) == []
+    kubernetes_validate.validate(pod, "1.34", strict=True)
+    [container] = next(pods([pod])).containers
+    assert container["volumeMounts"] == [{"name": "models", "mountPath": "/models"}], "to write, where others read"
+    assert container["image"] in images()
+    assert container["image"].partition(":")[0] in re.findall(r"sed 's\|(\S+)\|YOUR/", README)
 
 
 def test_the_roots_for_the_database_are_a_file_because_the_driver_s_own_openssl_knows_no_system() -> None:

@@ -69,7 +69,7 @@ def names(objects: Sequence[Object], *kinds: str) -> set[str]:
 
 
 def pods(objects: Sequence[Object]) -> Iterator[Pod]:
-    """Every pod template."""
+    """Every pod template, and pods that stand alone."""
     for owner in objects:
         match owner["kind"]:
             case "Deployment" | "StatefulSet" | "DaemonSet" | "Job":
@@ -78,6 +78,8 @@ def pods(objects: Sequence[Object]) -> Iterator[Pod]:
                 template = owner["spec"]["jobTemplate"]["spec"]["template"]
             case "PodTemplate":
                 template = owner["template"]
+            case "Pod":
+                template = owner
             case _:
                 continue
         yield Pod(owner, template.get("metadata", {}).get("labels", {}), template["spec"])
