@@ -46,6 +46,31 @@ def test_rules_are_as_promtool_wants_them() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def _scrape_configuration() -> str:
+    (shown,) = re.findall(r"```yaml\n(.*?)```", (MONITORING / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    return str(shown)
+
+
+@promtool
+def test_the_configuration_that_the_readme_shows_is_one_that_prometheus_takes(tmp_path: Path) -> None:
+    for name in ("recording.yaml", "alerts.yaml"):
+        shutil.copy(MONITORING / name, tmp_path)
+    (tmp_path / "prometheus.yaml").write_text(_scrape_configuration(), encoding="utf-8")
+    done = subprocess.run(
+        ["promtool", "check", "config", tmp_path / "prometheus.yaml"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_it_has_every_replica_of_every_service_as_a_target() -> None:
+    (job,) = YAML(typ="safe").load(_scrape_configuration())["scrape_configs"]
+    (discovery,) = job["dns_sd_configs"]
+    services = {path.parent.name for path in (ROOT / "deploy" / "k8s" / "base").glob("*/service.yaml")}
+    assert set(discovery["names"]) == services | {"inference-gpu"}
+    assert (discovery["type"], discovery["port"]) == ("A", 9090)
+    assert job["job_name"] == "candor"
+
+
 def test_every_alert_is_tested_to_be_raised() -> None:
     tested = {
         case["alertname"]
