@@ -30,6 +30,10 @@ def test_only_what_time_may_mend_is_retryable() -> None:
     assert {reason for reason in Reason if reason.entry.retryable} <= temporary
 
 
+def test_internal_is_the_status_of_our_own_defects_alone() -> None:
+    assert {reason for reason in Reason if reason.entry.status == "INTERNAL"} == {Reason.INTERNAL}
+
+
 def test_verdict_exit_codes_belong_to_verdicts() -> None:
     verdicts = {ExitCode.PASS, ExitCode.FAIL, ExitCode.INCONCLUSIVE}
     assert not verdicts & {reason.entry.exit_code for reason in Reason}
