@@ -40,8 +40,18 @@ class Health:
         self._servicer = health.aio.HealthServicer()
 
     def add_to(self, server: grpc.aio.Server) -> None:
-        """Serve it; several servers may, and say the same."""
+        """Serve it all."""
         health_pb2_grpc.add_HealthServicer_to_server(self._servicer, server)
+
+    def check_only(self) -> grpc.GenericRpcHandler:
+        """The same health without Watch."""
+        check = grpc.unary_unary_rpc_method_handler(
+            self._servicer.Check,
+            request_deserializer=health_pb2.HealthCheckRequest.FromString,
+            response_serializer=health_pb2.HealthCheckResponse.SerializeToString,
+        )
+        handler: grpc.GenericRpcHandler = grpc.method_handlers_generic_handler(health.SERVICE_NAME, {"Check": check})
+        return handler
 
     async def begin(self) -> None:
         """Know the state before the first call can ask."""
@@ -72,9 +82,19 @@ class Health:
 
 
 def probe_server(health_service: Health) -> grpc.aio.Server:
-    """A server of the health service alone, for probes that speak neither TLS nor tokens."""
+    """A server of health's Check alone, for probes that speak neither TLS nor tokens.
+
+    Whoever reaches it may call, and must not keep the kubelet out, which would restart the process: there is no Watch to
+    hold open, no number of calls that could be used up, and what is begun and not ended goes with its connection.
+    """
     server = grpc.aio.server(
-        options=[("grpc.so_reuseport", 0), ("grpc.max_receive_message_length", 4096)], maximum_concurrent_rpcs=64
+        options=[
+            ("grpc.so_reuseport", 0),
+            ("grpc.max_receive_message_length", 4096),
+            ("grpc.max_concurrent_streams", 8),
+            ("grpc.max_connection_age_ms", 10_000),
+            ("grpc.max_connection_age_grace_ms", 1_000),
+        ]
     )
-    health_service.add_to(server)
+    server.add_generic_rpc_handlers([health_service.check_only()])
     return server

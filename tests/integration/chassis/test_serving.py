@@ -113,7 +113,27 @@ async def test_the_health_port_has_the_same_health_and_nothing_else(
         assert await reflection_pb2_grpc.ServerReflectionStub(probe).ServerReflectionInfo().code() is (
             grpc.StatusCode.UNIMPLEMENTED
         )
+        watch = health_pb2_grpc.HealthStub(probe).Watch(health_pb2.HealthCheckRequest(), timeout=5)
+        assert await watch.code() is grpc.StatusCode.UNIMPLEMENTED  # nobody holds a call open there
         await probe.close()
+
+
+async def test_calls_that_are_left_open_on_the_health_port_keep_no_probe_out(
+    service: Build, unused_tcp_port: int
+) -> None:
+    async with running(service(), ServerSettings(health_port=unused_tcp_port)), contextlib.AsyncExitStack() as opened:
+
+        async def connection() -> grpc.aio.Channel:
+            own = [("grpc.use_local_subchannel_pool", 1)]
+            return await opened.enter_async_context(
+                grpc.aio.insecure_channel(f"127.0.0.1:{unused_tcp_port}", options=own)
+            )
+
+        for _ in range(20):
+            channel = await connection()
+            for _ in range(5):  # begun, and nothing sent
+                await channel.stream_unary("/grpc.health.v1.Health/Check")().wait_for_connection()
+        assert await health(await connection(), NAME) == "SERVING"
 
 
 async def test_probes_see_the_drain_to_its_end(service: Build, latch: Any, unused_tcp_port: int) -> None:
@@ -123,7 +143,8 @@ async def test_probes_see_the_drain_to_its_end(service: Build, latch: Any, unuse
     server = asyncio.create_task(serve(service(latch), settings, started=started, stop=stop))
     address = f"127.0.0.1:{await started}"
     probe = grpc.aio.insecure_channel(f"127.0.0.1:{unused_tcp_port}")
-    watch = health_pb2_grpc.HealthStub(probe).Watch(health_pb2.HealthCheckRequest(service=NAME), timeout=30)
+    caller = grpc.aio.insecure_channel(address)
+    watch = health_pb2_grpc.HealthStub(caller).Watch(health_pb2.HealthCheckRequest(service=NAME), timeout=30)
     seen = aiter(watch)
     assert (await anext(seen)).status == health_pb2.HealthCheckResponse.SERVING
     call = asyncio.create_task(describe(address))
@@ -131,6 +152,7 @@ async def test_probes_see_the_drain_to_its_end(service: Build, latch: Any, unuse
     stop.set()
     assert (await anext(seen)).status == health_pb2.HealthCheckResponse.NOT_SERVING
     watch.cancel()
+    await caller.close()
     fresh = grpc.aio.insecure_channel(address)
     with pytest.raises(CandorError) as caught, translated("inference"):
         await inference_pb2_grpc.InferenceServiceStub(fresh).DescribeModel(pb.DescribeModelRequest(), timeout=5)
@@ -166,6 +188,20 @@ async def test_a_token_is_required_and_compared(service: Build) -> None:
 
         channel = connect(Target(address))
         assert await health(channel, NAME) == "SERVING"  # probes carry no token
+        await channel.close()
+
+
+async def test_what_asks_for_health_uses_up_no_caller_s_limits(service: Build) -> None:
+    limits = Limits(calls_in_flight=2, calls_per_second=2)
+    settings = ServerSettings(token_sha256=hashlib.sha256(b"right").hexdigest(), limits=limits)
+    async with running(service(), settings) as address:
+        channel = connect(Target(address))
+        watches = [health_pb2_grpc.HealthStub(channel).Watch(health_pb2.HealthCheckRequest()) for _ in range(5)]
+        for watch in watches:
+            await anext(aiter(watch))
+        assert (await describe(address, "right")).identity.digest == "sha256:1"
+        for watch in watches:
+            watch.cancel()
         await channel.close()
 
 

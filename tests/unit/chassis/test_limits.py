@@ -95,8 +95,15 @@ def test_a_message_over_the_caller_s_size_is_refused_with_the_limit() -> None:
     assert caught.value.reason is Reason.BATCH_TOO_LARGE
 
 
+def test_a_caller_without_limits_takes_nothing_from_another_of_its_name() -> None:
+    meter = Meter(Limits(calls_in_flight=1, calls_per_second=1))
+    probe = Caller(name="", scopes=frozenset(), limits=Limits())
+    with meter.call(probe, 1), meter.call(probe, 1):
+        assert calls(meter, caller(""), 1) == 1
+
+
 def test_names_that_come_and_go_are_forgotten_but_not_while_they_call() -> None:
-    meter = Meter(Limits())
+    meter = Meter(Limits(calls_per_second=1))
     with meter.call(caller("stays", calls_in_flight=1), 1):
         for number in range(5000):
             calls(meter, caller(f"oidc:{number}"), 1)
