@@ -1,7 +1,8 @@
 """The audit log: one line for every call that changes something or starts work, and for every call that was turned away.
 
-Names, digests and reasons only: never a prompt, a reply, a key or a token. A denial that repeats itself is written once a
-second, with how often it came, so that whoever is turned away cannot fill the log.
+Names, digests and reasons only: never a prompt, a reply, a key or a token. A denial that repeats itself (one
+caller, method, host and reason) is written once a second, with how often it came, so that whoever is turned away cannot
+fill the log.
 """
 
 from __future__ import annotations
@@ -36,10 +37,10 @@ class Audit:
 
     def denied(self, method: str, peer: str, request: Any, error: CandorError) -> None:
         """A caller was turned away: unknown, not allowed, or over a limit."""
-        about = dict(_about(request))
         host = peer.rpartition(":")[0]
-        if times := self._times(caller.get(), method, host, error.reason.name, *about.values()):
-            found = {"peer": peer, "reason": error.reason.name, "times": times, **about}
+        # Nothing of the request: whoever makes it up would have a line for each.
+        if times := self._times(caller.get(), method, host, error.reason.name):
+            found = {"peer": peer, "reason": error.reason.name, "times": times, **dict(_about(request))}
             self._log.warning("denied", method=scopes.short(method), **found)
 
     def done(self, method: str, peer: str, request: Any, response: Any, outcome: str) -> None:
