@@ -72,7 +72,10 @@ class FileKeys:
 
 
 class UrlKeys:
-    """Keys from a URL, fetched by one task at a time that no call blocks on unless it needs a key that is not there.
+    """Keys from a URL, fetched by one task at a time.
+
+    A call waits for it if it needs a key that is not there, or if the keys are too old, as the issuer may have removed one.
+    If the issuer does not answer, the old keys stay, and calls do not wait until its silence is as old.
 
     Args:
         fetch: Gets the set.
@@ -91,14 +94,15 @@ class UrlKeys:
         self._clock = clock
         self._keys: Keys = {}
         self._failure = ""
-        self._tried = self._read = float("-inf")
+        self._tried = self._ended = self._read = float("-inf")  # last fetch: begun, ended, succeeded
         self._task: asyncio.Task[None] | None = None
 
     async def key(self, key_id: str) -> PyJWK | None:
         """See KeySource."""
-        if key_id not in self._keys:
+        now = self._clock()
+        if key_id not in self._keys or now - self._ended > self._refresh_seconds:
             await self._fetched()
-        elif self._clock() - self._read > self._refresh_seconds:
+        elif now - self._read > self._refresh_seconds:
             self._start()
         if not self._keys:
             raise CandorError(Reason.SERVICE_UNAVAILABLE, f"tokens cannot be checked now: {self._failure}")
@@ -125,6 +129,8 @@ class UrlKeys:
         else:
             self._read, self._failure = self._clock(), ""
             return
+        finally:
+            self._ended = self._clock()
         get_logger("oidc").warning("keys were not read; the old ones stay", error=self._failure, keys=len(self._keys))
 
 

@@ -62,17 +62,17 @@ async def test_a_new_key_is_found_and_a_flood_of_unknown_ones_does_not_reach_the
     assert issuer.fetched == 2
 
 
-async def test_old_keys_are_refreshed_while_calls_go_on_and_a_revoked_key_is_gone() -> None:
+async def test_a_key_that_the_issuer_removed_is_refused_by_the_first_call_after_the_refresh_is_due() -> None:
     issuer = Issuer()
     source = issuer.source()
     assert await source.key("one")
     issuer.keys = [jwk("two")]
-    issuer.now += 601
-    issuer.gate.clear()
-    assert await source.key("one")  # answered at once; the refresh is under way
-    issuer.gate.set()
+    issuer.now += 599
+    assert await source.key("one")
+    issuer.now += 2
+    assert await asyncio.gather(*(source.key("one") for _ in range(50))) == [None] * 50
     assert await source.key("two")
-    assert await source.key("one") is None
+    assert issuer.fetched == 2
 
 
 async def test_while_the_issuer_is_away_known_keys_serve_and_without_any_the_caller_may_try_again() -> None:
@@ -88,6 +88,23 @@ async def test_while_the_issuer_is_away_known_keys_serve_and_without_any_the_cal
     issuer.away = True
     issuer.now += 601
     assert await source.key("one")
+
+
+async def test_an_issuer_that_did_not_answer_lately_is_not_waited_for_and_after_a_while_it_is_again() -> None:
+    issuer = Issuer()
+    source = issuer.source()
+    assert await source.key("one")
+    issuer.away, issuer.keys = True, [jwk("two")]
+    issuer.now += 601
+    assert await source.key("one")  # waited for the fetch, which failed
+    issuer.now += 11
+    issuer.gate.clear()
+    assert await source.key("one")  # at once; a fetch is under way
+    issuer.gate.set()
+    assert await source.key("nonsense") is None  # waited for that fetch, which failed too
+    issuer.away = False
+    issuer.now += 601
+    assert await source.key("one") is None
 
 
 async def test_a_call_that_is_given_up_does_not_end_the_fetch_of_the_others() -> None:
