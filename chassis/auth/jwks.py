@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 _MOST_BYTES = 1_000_000
 _FETCH_SECONDS = 10.0
+_NO_SET = 'is no JWK set: a JSON object with "keys", a list of objects'
 _COOLDOWN_SECONDS = 10.0  # a flood of tokens with unknown keys asks the issuer this rarely
 
 Keys = Mapping[str, "PyJWK"]
@@ -37,9 +38,11 @@ def parse(content: bytes) -> Keys:
     from jwt.exceptions import PyJWTError
 
     try:
-        entries: list[dict[str, Any]] = json.loads(content)["keys"]
-    except (ValueError, KeyError, TypeError) as error:
-        raise CandorError(Reason.INVALID_REQUEST, 'is no JWK set: a JSON object with "keys"') from error
+        entries: list[Any] = json.loads(content)["keys"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CandorError(Reason.INVALID_REQUEST, _NO_SET) from error
+    if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
+        raise CandorError(Reason.INVALID_REQUEST, _NO_SET)
     found = {}
     for entry in entries:
         # A symmetric key in a public set would let anybody who read it sign.
@@ -47,7 +50,7 @@ def parse(content: bytes) -> Keys:
             continue
         try:
             found[str(entry["kid"])] = PyJWK(entry)
-        except PyJWTError:  # a kind of key that is newer than our library; others may do
+        except (PyJWTError, TypeError):  # a kind of key that is newer than our library; others may do
             continue
     if not found:
         raise CandorError(Reason.INVALID_REQUEST, "has no signature key (RSA, EC or OKP, with a kid)")

@@ -7,7 +7,7 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from chassis.auth.jwks import UrlKeys
+from chassis.auth.jwks import UrlKeys, parse
 from chassis.errors import CandorError, Reason
 
 
@@ -39,6 +39,20 @@ class Issuer:
 
     def source(self) -> UrlKeys:
         return UrlKeys(self.fetch, 600, lambda: self.now)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "{}", *(f'{{"keys": {keys}}}' for keys in ("5", "null", '"one"', '{"kty": "EC"}', "[3]", '["one"]'))],
+)
+def test_what_is_no_set_of_keys_is_said(content: str) -> None:
+    with pytest.raises(CandorError, match=r"is no JWK set: a JSON object with \"keys\", a list of objects"):
+        parse(content.encode())
+
+
+def test_a_key_that_cannot_be_read_does_not_cost_the_others() -> None:
+    broken = [jwk("strange") | {"alg": ["ES256"]}, jwk("cut") | {"x": "AA"}, {"kty": "RSA", "kid": "empty"}]
+    assert set(parse(json.dumps({"keys": [*broken, jwk("one")]}).encode())) == {"one"}
 
 
 async def test_keys_are_fetched_once_for_many_calls_at_once_and_kept() -> None:
