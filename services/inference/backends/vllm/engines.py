@@ -15,6 +15,7 @@ from services.inference.backends.vllm.engine import Engine
 class _Slot:
     version: Hashable
     engine: Engine
+    place: int
     users: int = 0
 
 
@@ -28,11 +29,13 @@ class Engines:
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
         self._slots: OrderedDict[Hashable, _Slot] = OrderedDict()
+        # Apart from the slots, whose order changes, also while another thread reads.
+        self._places: list[Engine | None] = [None] * capacity
         self._changed = asyncio.Condition()
 
-    def running(self) -> list[Engine]:
-        """Every engine that was made and not ended."""
-        return [slot.engine for slot in self._slots.values()]
+    def running(self) -> dict[int, Engine]:
+        """Every engine that was made and not ended, by its place, which it keeps. From any thread."""
+        return {place: engine for place, engine in enumerate(self._places) if engine is not None}
 
     @asynccontextmanager
     async def use(self, base: Hashable, version: Hashable, make: Callable[[], Engine]) -> AsyncIterator[Engine]:
@@ -50,9 +53,7 @@ class Engines:
 
     async def close(self) -> None:
         """End every engine."""
-        slots = list(self._slots.values())
-        self._slots.clear()
-        await asyncio.gather(*(slot.engine.close() for slot in slots))
+        await asyncio.gather(*(self._take_out(base).close() for base in list(self._slots)))
 
     async def _slot(self, base: Hashable, version: Hashable, make: Callable[[], Engine]) -> _Slot:
         while True:
@@ -61,14 +62,20 @@ class Engines:
                 self._slots.move_to_end(base)
                 return slot
             if slot is None and len(self._slots) < self._capacity:
-                slot = self._slots[base] = _Slot(version, make())
+                slot = self._slots[base] = _Slot(version, make(), self._places.index(None))
+                self._places[slot.place] = slot.engine
                 return slot
             # Another version, a failed engine, or no room: one that nobody uses has to go first.
             wanted = base if slot is not None else self._idle()
             if wanted is not None and not self._slots[wanted].users:
-                await self._slots.pop(wanted).engine.close()
+                await self._take_out(wanted).close()
             else:
                 await self._changed.wait()
+
+    def _take_out(self, base: Hashable) -> Engine:
+        slot = self._slots.pop(base)
+        self._places[slot.place] = None
+        return slot.engine
 
     def _idle(self) -> Hashable:
         return next((base for base, slot in self._slots.items() if not slot.users), None)

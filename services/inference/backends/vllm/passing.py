@@ -6,7 +6,7 @@ vLLM counts requests to adapters under its base; the split by arm is ours (`cand
 from __future__ import annotations
 
 import http.client
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
@@ -30,10 +30,10 @@ class EngineMetrics(Collector):
     """Asks each running engine at each scrape; one that does not answer is left out.
 
     Args:
-        running: The engines there are now; called in the scrape's own thread.
+        running: The engines there are now by their places; called in the scrape's own thread.
     """
 
-    def __init__(self, running: Callable[[], Sequence[Engine]]) -> None:
+    def __init__(self, running: Callable[[], Mapping[int, Engine]]) -> None:
         self._running = running
 
     def describe(self) -> Iterable[Metric]:
@@ -45,7 +45,7 @@ class EngineMetrics(Collector):
         families: dict[str, Metric] = {}
         up = Metric("candor_vllm_engine_up", "Whether an engine answers.", "gauge")
         restarts = Metric("candor_vllm_engine_restarts", "Engines that died and were started again.", "counter")
-        for place, engine in enumerate(self._running()):
+        for place, engine in self._running().items():
             labels = {"engine": str(place)}
             text = _scrape(engine.port)
             up.add_sample("candor_vllm_engine_up", labels, 1.0 if text else 0.0)
