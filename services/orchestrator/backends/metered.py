@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractContextManager
 
-from prometheus_client import Gauge
+from prometheus_client import Counter, Gauge
 
 from chassis.errors import CandorError
 from chassis.metrics import Metrics, outstanding
@@ -31,9 +31,9 @@ ENDPOINT, CHECKPOINT = CLASSES = ("endpoint", "checkpoint")
 
 
 class Demand:
-    """Prompts that wait for an inference service or are with one, by class of models and target.
+    """Prompts that wait for an inference service or are with one, and replies that came, by class of models and target.
 
-    What scales inference from zero looks at this: the calls wait, and go on once somebody answers.
+    What scales inference from zero looks at the former: the calls wait, and go on once somebody answers.
 
     Args:
         metrics: Where it is exposed.
@@ -41,19 +41,22 @@ class Demand:
     """
 
     def __init__(self, metrics: Metrics, targets: Sequence[str]) -> None:
-        self._gauge = Gauge(
-            "candor_inference_demand",
-            "Prompts and checks that want an inference service.",
-            ["class", "target"],
-            registry=metrics.registry,
-        )
+        labels, registry = ["class", "target"], metrics.registry
+        text = "Prompts and checks that want an inference service."
+        self._wanted = Gauge("candor_inference_demand", text, labels, registry=registry)
+        self._replies = Counter("candor_inference_replies", "Replies that came from it.", labels, registry=registry)
         for target in targets:
             for name in CLASSES if target == ANY else (ENDPOINT if target == ENDPOINT else CHECKPOINT,):
-                self._gauge.labels(name, target)
+                self._wanted.labels(name, target)
+                self._replies.labels(name, target)
 
-    def of(self, arm: Arm, target: str) -> Gauge:
+    def wanted(self, arm: Arm, target: str) -> Gauge:
         """The gauge of an arm's calls to a target."""
-        return self._gauge.labels(ENDPOINT if isinstance(arm.source, Endpoint) else CHECKPOINT, target)
+        return self._wanted.labels(_class(arm), target)
+
+    def replies(self, arm: Arm, target: str) -> Counter:
+        """The counter of an arm's replies from a target."""
+        return self._replies.labels(_class(arm), target)
 
 
 class MeteredInference:
@@ -90,16 +93,18 @@ class MeteredInference:
         self, arm: Arm, sampling: Sampling, digest: str, prompts: Sequence[Prompt]
     ) -> AsyncIterator[tuple[int, Reply | CandorError]]:
         """See ports."""
-        with outstanding(self._demand.of(arm, self._target), len(prompts)) as finished:
+        replies = self._demand.replies(arm, self._target)
+        with outstanding(self._demand.wanted(arm, self._target), len(prompts)) as finished:
             async for index, outcome in self._inner.generate(arm, sampling, digest, prompts):
                 finished()
                 _count(self._metrics, "call_generate", outcome)
                 if not isinstance(outcome, CandorError):
+                    replies.inc()
                     _count_tokens(self._metrics, "subject", outcome.usage)
                 yield index, outcome
 
     def _wanted(self, arm: Arm) -> AbstractContextManager[object]:
-        return outstanding(self._demand.of(arm, self._target), 1)
+        return outstanding(self._demand.wanted(arm, self._target), 1)
 
 
 class MeteredGrader:
@@ -139,6 +144,10 @@ class MeteredGrader:
                 finished()
                 _count(self._metrics, "call_score", outcome)
                 yield index, outcome
+
+
+def _class(arm: Arm) -> str:
+    return ENDPOINT if isinstance(arm.source, Endpoint) else CHECKPOINT
 
 
 def _count(metrics: Metrics, operation: str, outcome: object) -> None:

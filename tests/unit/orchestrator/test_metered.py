@@ -29,12 +29,16 @@ class Metered:
     def wanted(self, target: str = "checkpoint", of: str = "checkpoint") -> float | None:
         return self.value("candor_inference_demand", **{"class": of, "target": target})
 
+    def answered(self, target: str = "checkpoint", of: str = "checkpoint") -> float | None:
+        return self.value("candor_inference_replies_total", **{"class": of, "target": target})
+
 
 def test_every_target_has_its_demand_from_the_start(suite: Any) -> None:
     found = Metered(suite, "*", "endpoint", "/models/large")
     assert [found.wanted("*", of) for of in ("endpoint", "checkpoint")] == [0, 0]
     assert found.wanted("endpoint", "endpoint") == 0
     assert found.wanted("/models/large") == 0
+    assert (found.answered("/models/large"), found.answered("*", "endpoint")) == (0, 0)
 
 
 async def test_prompts_are_wanted_until_they_are_answered(suite: Any) -> None:
@@ -49,8 +53,17 @@ async def test_prompts_are_wanted_until_they_are_answered(suite: Any) -> None:
     assert found.wanted() == 2
     assert [index async for index, _ in replies] == [1, 2]
     assert found.wanted() == 0
+    assert found.answered() == 3
     assert found.value("candor_items_total", operation="call_generate", outcome="ok") == 3
     assert found.value("candor_tokens_total", kind="subject_completion") == 15
+
+
+async def test_a_target_that_gives_no_reply_has_none(suite: Any) -> None:
+    found = Metered(suite, "checkpoint", "endpoint")
+    suite.inference.answer = lambda *_: CandorError(Reason.SERVICE_UNAVAILABLE, "scaled to zero")
+    assert [index async for index, _ in found.inference.generate(ARM, Sampling(), "", PROMPTS)] == [0, 1, 2]
+    assert found.answered() == 0
+    assert found.value("candor_items_total", operation="call_generate", outcome="SERVICE_UNAVAILABLE") == 3
 
 
 async def test_the_first_question_about_a_model_wakes_it(suite: Any, monkeypatch: pytest.MonkeyPatch) -> None:
