@@ -195,6 +195,20 @@ async def test_a_ledger_that_is_away_keeps_what_was_known(
     assert value("candor_verdicts", verdict=row.verdict) == 1
 
 
+async def test_before_the_ledger_was_read_nothing_is_said_of_families(
+    suite: Any, registry: CollectorRegistry, value: Value, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as broken:
+
+        def away(*_: object) -> Any:
+            raise CandorError(Reason.LEDGER_LOCKED, "away")
+
+        broken.setattr(suite.ledger.db, "read", away)
+        assert registry.get_sample_value("candor_ledger_up") == 0
+        assert value("candor_evaluations", state="succeeded") is None
+    assert value("candor_evaluations", state="succeeded") == 0
+
+
 async def test_closed_evaluations_are_read_once(
     suite: Any, document: Document, value: Value, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -37,7 +37,7 @@ _log = get_logger("metrics")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """What was read last. `known`: it could be read the last time it was tried.
+    """What was read last; nothing at first. `known`: it could be read the last time it was tried.
 
     Attributes:
         findings: Numbers of the last verdict, by family.
@@ -78,7 +78,7 @@ class LedgerReading:
         self._lock = threading.Lock()
         self._reading: threading.Thread | None = None
         self._read_at = float("-inf")
-        self._view = View(families=families((), self._listed))
+        self._view = View()
         self._entries: dict[str, Entry] = {}
         self._findings: dict[tuple[str, int], Findings] = {}
 
