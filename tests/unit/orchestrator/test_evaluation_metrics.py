@@ -112,9 +112,11 @@ async def test_what_runs_and_what_waits_is_counted(
     monkeypatch.setattr(suite.runs, "start", later)
     row = await suite.create(document(name="nightly", gate=GATE))
     assert value("candor_evaluations", state="queued") == 1
+    assert value("candor_queued_since_timestamp_seconds") == pytest.approx(row.updated)
     await begin(row.id, row.attempt)
     await suite.inference.reached(1)
     assert value("candor_evaluations", state="queued") == 0
+    assert value("candor_queued_since_timestamp_seconds") == 0
     assert value("candor_evaluations", state="running") == 1
     await suite.runs.finish(row.id)
     assert value("candor_evaluations", state="running") == 0

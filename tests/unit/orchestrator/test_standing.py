@@ -49,6 +49,16 @@ def test_replies_are_those_that_were_asked_and_progress_is_of_what_runs() -> Non
     assert (family.states["running"], family.states["queued"], family.states["succeeded"]) == (1, 1, 1)
 
 
+def test_what_has_waited_for_a_replica_for_longest_is_told_since_when() -> None:
+    runs = [
+        replace(RUN, state="queued", verdict="", created=1.0, updated=300.0),  # run again
+        replace(RUN, id="e2", state="queued", verdict="", created=200.0, updated=200.0),
+        replace(RUN, id="e3", state="running", verdict="", created=2.0, updated=2.0),
+    ]
+    assert families(runs, [])[OTHER].queued_since == 200.0
+    assert families(runs[2:], [])[OTHER].queued_since == 0.0
+
+
 def test_causes_of_invalid_ones_are_from_a_fixed_set() -> None:
     runs = [replace(RUN, verdict="INVALID", causes=("judge_changed", "made up")), replace(RUN, causes=("dead_arm",))]
     assert families(runs, [])[OTHER].causes == {"judge_changed": 1}

@@ -83,6 +83,11 @@ def _of_families(families: Mapping[str, Family]) -> Iterator[Metric]:
     yield by_family("candor_running_replies_done", "Replies of the evaluations under way.", lambda f: f.running_done)
     yield by_family("candor_running_replies_planned", "What these ask at most.", lambda f: f.running_planned)
     yield by_family(
+        "candor_queued_since_timestamp_seconds",
+        "When the evaluation that waits for a replica for longest began to; 0: none waits.",
+        lambda f: f.queued_since,
+    )
+    yield by_family(
         "candor_judge_identity_changes",
         "How often the judge of a document was another one than in its run before.",
         lambda f: f.judge_changes,

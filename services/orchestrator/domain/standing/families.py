@@ -64,6 +64,7 @@ class Family:
         spend: Over all evaluations.
         running_done: Replies of the evaluations under way.
         running_planned: What these ask at most.
+        queued_since: When the evaluation that waits for a replica for longest began to, Unix time; 0: none waits.
         last: The newest with a verdict.
         said: When each verdict was last given, Unix time.
         failed_at: When an evaluation last ended without a verdict; 0: never.
@@ -78,6 +79,7 @@ class Family:
     spend: float = 0.0
     running_done: int = 0
     running_planned: int = 0
+    queued_since: float = 0.0
     last: Entry | None = None
     said: dict[str, float] = field(default_factory=dict)
     failed_at: float = 0.0
@@ -92,6 +94,8 @@ class Family:
         if entry.state == "running":
             self.running_done += entry.done
             self.running_planned += entry.planned
+        if entry.state == "queued":
+            self.queued_since = min(self.queued_since or entry.updated, entry.updated)
         if entry.state == "failed":
             self.failed_at = max(self.failed_at, entry.updated)
         if entry.verdict not in VERDICTS:
