@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from candor_operator.cluster import NotWritten
+from candor_operator.domain.deciding import settled
+from candor_operator.domain.resource import read_resource
 from candor_operator.domain.status import size
 from candor_operator.reconciler import Unstopped
 from chassis.errors import CandorError, Reason
@@ -20,6 +22,7 @@ from .conftest import CLOSED, Crashed, World
 _REASONS = (
     Reason.SERVICE_UNAVAILABLE,
     Reason.BAD_DOCUMENT,
+    Reason.BAD_DATASET,
     Reason.MODEL_NOT_FOUND,
     Reason.DEADLINE_EXCEEDED,
     Reason.CALLER_UNAUTHENTICATED,
@@ -36,7 +39,8 @@ _HAPPENINGS = st.one_of(
     st.just("well again"),
     st.tuples(st.just("trouble"), st.sampled_from(_REASONS), st.text(max_size=3000)),
     st.tuples(st.just("repeats"), st.integers(1, 3)),
-    st.tuples(st.just("schedule"), st.sampled_from(["", "@daily", "0 2 * * *"])),
+    st.tuples(st.just("schedule"), st.sampled_from(["", "@daily", "0 2 * * *", "often"])),
+    st.tuples(st.just("history_limit"), st.integers(0, 5)),
 )
 
 
@@ -83,6 +87,9 @@ def _hold(world: World) -> None:
     assert sum(each.state not in CLOSED for each in world.orchestrator.evaluations.values()) <= 1, "one runs at a time"
     status = world.body.get("status", {})
     assert size(status) <= 2000
+    resource, now = read_resource(world.body), world.now
+    once = settled(resource, world.status, now)
+    assert settled(resource, once, now) == once
     history = world.status.history
     assert len({each.evaluation for each in history}) == len(history)
     assert len(history) <= 5
