@@ -94,7 +94,7 @@ if __name__ == "__main__":
     note(f"start {os.getpid()}")
     if (STATE / "refuse").exists():
         say("(APIServer pid=1) Traceback (most recent call last):")
-        say("(EngineCore pid=2) ERROR 01-01 00:00:00 [core.py:9] ValueError: head size 8 is not supported")
+        say("(VllmWorker-0 pid=2) ERROR 01-01 00:00:00 [core.py:9] ValueError: head size 8 is not supported")
         say("(APIServer pid=1) RuntimeError: Engine core initialization failed. See root cause above.")
         sys.exit(1)
     if (STATE / "hang").exists():

@@ -16,7 +16,7 @@ from chassis.text import plain, without_secrets
 
 _KEEPER = Path(__file__).with_name("keeper.py")
 _LINES = 400
-_PREFIX = re.compile(r"^(?:\([\w ]+pid=\d+\) )?(?:[A-Z]+ [\d-]+ [\d:]+ \[[^\]]+\] )?")
+_PREFIX = re.compile(r"^(?:\([-\w ]+pid=\d+\) )?(?:[A-Z]+ [\d-]+ [\d:]+ \[[^\]]+\] )?")
 _CAUSE = re.compile(r"^[\w.]*(?:Error|Exception): \S.*")
 _GENERIC = re.compile(r"(?i)root cause|stack trace|engine core|enginecore")
 
