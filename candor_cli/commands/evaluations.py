@@ -43,11 +43,12 @@ def list_evaluations(
         return
     from rich import box
     from rich.console import Console
-    from rich.table import Table
+    from rich.table import Column, Table
 
     from chassis.text import plain
 
-    table = Table("id", "created", "name", "state", "verdict", "replies", box=box.SIMPLE_HEAD)
+    # Ids are copied into other commands, also from a terminal that is narrow or none.
+    table = Table(Column("id", no_wrap=True), "created", "name", "state", "verdict", "replies", box=box.SIMPLE_HEAD)
     for found in page.evaluations:
         table.add_row(
             identifier(found.name),

@@ -296,7 +296,7 @@ def test_evaluations_list_get_delete(workshop: Any, models: Any, tools: Any, row
     assert "replies" in workshop.run("evaluations", "list").out
     assert workshop.evaluate(document).code == 0
     evaluation = workshop.verdict(document)["evaluation"]
-    assert evaluation in workshop.run("evaluations", "list").out
+    assert evaluation in workshop.run("evaluations", "list", env={"COLUMNS": "60"}).out, "whole, to be copied"
     got = workshop.run("evaluations", "get", evaluation).json()
     assert (got["state"], got["verdict"]) == ("SUCCEEDED", "NONE")
     cancelled = workshop.run("evaluations", "cancel", evaluation)
