@@ -45,11 +45,12 @@ class GrpcTrainer:
 
     async def watch(self, name: str, after: int) -> AsyncIterator[TrainingStep]:
         """See ports. A stream that breaks is opened again where it broke, as long as the trainer still has the job."""
+        breaks = 0  # since the last event
         while True:
             request = pb.WatchTrainingJobRequest(name=name, after_sequence=after)
             try:
                 async for event in stream("trainer", self._stub.WatchTrainingJob(request, timeout=_WATCH_SECONDS)):
-                    after = event.sequence
+                    after, breaks = event.sequence, 0
                     yield _step(event)
             except CandorError as error:
                 if error.reason not in BROKEN:
@@ -58,7 +59,8 @@ class GrpcTrainer:
             else:
                 return
             # Servers end every stream sooner or later, and a job says nothing for hours while it waits for its turn.
-            await self._patience.sleep(self._patience.backoff.wait(1))
+            breaks += 1
+            await self._patience.sleep(self._patience.backoff.wait(breaks))
             await self.get(name)
 
     async def get(self, name: str) -> TrainingJob:
