@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import replace
+from functools import partial
 from typing import TypeVar
 
 import grpc
@@ -21,6 +23,9 @@ from services.orchestrator.ports.making import Trained, TrainingJob, TrainingOrd
 _CREATE_SECONDS = 1800.0  # the preflight tokenizes the data and loads the model
 _CALL_SECONDS = 60.0
 _WATCH_SECONDS = 7 * 86_400.0
+_AWAY_SECONDS = (
+    900.0  # for a job that is under way: the trainer's pod may move to a node that pulls an image of some GB
+)
 
 Answer = TypeVar("Answer")
 
@@ -30,6 +35,7 @@ class GrpcTrainer:
 
     def __init__(self, channel: grpc.aio.Channel, patience: Patience = PATIENCE) -> None:
         self._patience = patience
+        self._patience_of_jobs = replace(patience, seconds=max(patience.seconds, _AWAY_SECONDS))
         self._stub = trainer_pb2_grpc.TrainerServiceStub(channel)
 
     async def check(self, order: TrainingOrder) -> tuple[str, ...]:
@@ -66,7 +72,8 @@ class GrpcTrainer:
     async def get(self, name: str) -> TrainingJob:
         """See ports."""
         request = pb.GetTrainingJobRequest(name=name)
-        return _job(await self._patiently(lambda: self._stub.GetTrainingJob(request, timeout=_CALL_SECONDS)))
+        ask = partial(self._stub.GetTrainingJob, request, timeout=_CALL_SECONDS)
+        return _job(await patiently("trainer", ask, self._patience_of_jobs))
 
     async def cancel(self, name: str) -> None:
         """See ports."""
