@@ -153,7 +153,7 @@ def _without_verdict(status: Status, reason: str, message: str, now: datetime) -
 
 
 def _concluded(resource: Resource, status: Status, evaluation: orchestrator_pb2.Evaluation, now: datetime) -> Status:
-    found = replace(status, phase="Done", verdict=evaluation.verdict)
+    found = replace(status, phase="Done", verdict=evaluation.verdict, verdicts=status.verdicts + 1)
     found = found.with_condition(RUNNING, "False", "Done", f"{evaluation.name} has its verdict", now)
     found = found.with_condition(VERDICT, "True", evaluation.verdict, evaluation.reason, now)
     time = evaluation.update_time.ToDatetime(now.tzinfo)

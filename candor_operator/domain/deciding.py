@@ -7,7 +7,7 @@ from datetime import datetime
 
 from candor_operator.domain.calls import Call, Cancel, Create, Find, Look
 from candor_operator.domain.resource import Resource
-from candor_operator.domain.status import ACCEPTED, RUNNING, VERDICT, Status
+from candor_operator.domain.status import ACCEPTED, RUNNING, STOPPING, VERDICT, Status
 from candor_operator.domain.times import Schedule
 from chassis.errors import CandorError
 
@@ -18,11 +18,14 @@ def settled(resource: Resource, status: Status, now: datetime) -> Status:
     A new request id stands in it before the call that it is for: whatever happens, the evaluation can be found again.
     """
     other = bool(status.digest) and status.digest != resource.digest
-    if other and status.open:
-        return status  # the evaluation of the earlier document has to stop first
+    if status.open and (other or status.phase == STOPPING):
+        # The evaluation of the earlier document has to stop first. That stands here before the call: a document that is
+        # changed back meanwhile cannot tell any more why its evaluation was cancelled.
+        return replace(status, phase=STOPPING)
     history = tuple(status.history[: resource.history_limit])
     found = replace(status.observing(resource.generation), arms=resource.arms, history=history)
-    if other or (status.phase == "Refused" and status.observed_generation != resource.generation):
+    mended = status.phase == "Refused" and status.observed_generation != resource.generation
+    if other or (mended and not (status.request_id and resource.schedule)):  # else the schedule's next time tries again
         found = without_run(found, now, "Superseded", "the spec has changed")
     try:
         found = replace(found, next_slot=_next_slot(resource, status, now), schedule=resource.timetable)
@@ -41,10 +44,10 @@ def next_call(resource: Resource, status: Status) -> Call | None:
     """The call to make for a settled status; None when there is nothing to ask."""
     if not status.open:
         return None
-    if status.digest != resource.digest:
+    if status.phase == STOPPING:
         return stopping_call(status, resource.uid)
     if not status.evaluation or status.phase == "Retrying":
-        return Create(status.request_id, reuse=status.run_generation > 1 and status.slot is None)
+        return Create(status.request_id, reuse=status.verdicts > 0 and status.slot is None)
     return Look(status.evaluation)
 
 

@@ -15,6 +15,7 @@ _MESSAGE_BYTES = (400, 240, 160, 80, 40, 0)
 _LETS_GO_BYTES = 160  # verdicts are let go rather than messages cut below this
 # Phases in which there is nothing to do for the evaluation at hand.
 CLOSED = ("Done", "Failed", "Cancelled", "Refused")
+STOPPING = "Stopping"
 
 ACCEPTED, RUNNING, VERDICT = "Accepted", "Running", "Verdict"
 
@@ -53,6 +54,7 @@ class Status:
         slot: The time of the schedule that it is for.
         schedule: What `next_slot` follows from; see `Resource.timetable`.
         verdict: The last one on this document.
+        verdicts: How many there were, also those that the history does not list.
         history: Verdicts, the newest first.
     """
 
@@ -67,6 +69,7 @@ class Status:
     request_id: str = ""
     digest: str = ""
     run_generation: int = 0
+    verdicts: int = 0
     slot: datetime | None = None
     next_slot: datetime | None = None
     schedule: str = ""
@@ -103,7 +106,7 @@ _TEXTS = {
     "digest": "digest",
     "schedule": "schedule",
 }
-_NUMBERS = {"observed_generation": "observedGeneration", "run_generation": "runGeneration"}
+_NUMBERS = {"observed_generation": "observedGeneration", "run_generation": "runGeneration", "verdicts": "verdicts"}
 _TIMES = {"slot": "slot", "next_slot": "nextSlot"}
 OWN_FIELDS = (*_TEXTS.values(), *_NUMBERS.values(), *_TIMES.values(), "conditions", "history")
 assert len(OWN_FIELDS) == len(fields(Status))

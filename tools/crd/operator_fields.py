@@ -73,7 +73,8 @@ STATUS: Schema = {
             "format": "int64",
         },
         "phase": _text(
-            "Pending, Scheduled, Suspended, Starting, Running, Done, Retrying, Failed, Cancelled or Refused.", 32
+            "Pending, Scheduled, Suspended, Starting, Running, Stopping, Done, Retrying, Failed, Cancelled or Refused.",
+            32,
         ),
         "arms": _text("The arms, the baseline first.", 128),
         "verdict": _text("The last verdict on this document.", 32),
@@ -85,6 +86,11 @@ STATUS: Schema = {
         "digest": _text("Of what the evaluation runs.", 32),
         "runGeneration": {
             "description": "Generation of the spec that the evaluation runs.",
+            "type": "integer",
+            "format": "int64",
+        },
+        "verdicts": {
+            "description": "How many verdicts there were, also those that the history does not list.",
             "type": "integer",
             "format": "int64",
         },

@@ -122,6 +122,28 @@ async def test_a_lower_limit_shortens_the_history_at_once(world: Any) -> None:
     assert list(world.status.history) == [newest]
 
 
+async def test_a_document_that_is_changed_back_while_its_run_is_cancelled_runs_again(world: Any) -> None:
+    await world.step(3)
+    world.change(repeats=3)
+    await world.step()
+    assert world.status.phase == "Stopping"
+    world.orchestrator.meanwhile = world.change  # so that the status after the call cannot be written
+    with pytest.raises(NotWritten):
+        await world.step()
+    assert world.orchestrator.by_request("uid1-1").state == "CANCELLED"
+    world.restart()
+    await world.step(4)
+    assert (world.status.phase, world.status.request_id) == ("Running", "uid1-3")
+
+
+async def test_what_never_had_a_verdict_takes_nothing_over_from_others(world: Any) -> None:
+    world.create(suspend=True)
+    await world.step()
+    world.change()
+    await world.step(2)
+    assert world.orchestrator.calls == [Create("uid2-2", reuse=False)]
+
+
 async def test_a_changed_document_stops_what_runs(world: Any) -> None:
     await world.step(2)
     world.change(repeats=2)
@@ -282,6 +304,26 @@ async def test_what_one_night_refused_the_next_one_tries_again(world: Any) -> No
     assert world.condition("Accepted") == ("True", "Created")
 
 
+@pytest.mark.parametrize(
+    "change", [{"history_limit": 3}, {"suspend": True}, {"schedule": "@hourly"}, {"schedule": "61 * * * *"}]
+)
+async def test_after_a_refused_night_the_last_verdict_stands_whatever_changes_beside_the_document(
+    world: Any, change: dict[str, Any]
+) -> None:
+    world.create(schedule="@daily")
+    world.now += timedelta(days=1)
+    await world.step(2)
+    world.orchestrator.conclude()
+    await world.step()
+    world.orchestrator.trouble = CandorError(Reason.BAD_DATASET, "there is no /data/questions.jsonl")
+    world.now += timedelta(days=1)
+    await world.step(3)
+    world.change(**{"schedule": "@daily", **change})
+    await world.step(3)
+    assert world.condition("Verdict") == ("True", "PASS")
+    assert world.status.verdict == "PASS"
+
+
 async def test_a_time_that_was_missed_is_made_up_for_whatever_else_of_the_spec_changes(world: Any) -> None:
     world.create(schedule="@daily", suspend=True)
     await world.step()
@@ -423,7 +465,7 @@ async def test_what_another_request_started_is_left_running_and_a_change_says_so
     await _joined(world)
     world.change(repeats=3)
     world.told.clear()
-    await world.step(3)
+    await world.step(4)
     assert [(each.kind, each.reason) for each in world.told] == [("Warning", "NotStopped"), ("Normal", "Created")]
     assert "evaluations/e2 goes on" in world.told[0].message
     assert [each.state for each in world.orchestrator.evaluations.values()] == ["SUCCEEDED", "PENDING", "PENDING"]
