@@ -27,7 +27,7 @@ import grpc, hashlib, json, pathlib
 from candor.trainer.v1 import trainer_pb2 as pb, trainer_pb2_grpc
 data = pathlib.Path("{ROOT}/train.jsonl")
 spec = pb.TrainingSpec(dataset=str(data), dataset_digest="sha256:" + hashlib.sha256(data.read_bytes()).hexdigest(),
-    training=pb.TrainingSettings(learning_rate=0.01, batch_size=6, epochs=8, checkpoint_epochs=[4]))
+    training=pb.TrainingSettings(learning_rate=0.01, batch_size=6, epochs=60, checkpoint_epochs=[4]))
 spec.base.path = "{ROOT}/tiny"
 stub = trainer_pb2_grpc.TrainerServiceStub(grpc.insecure_channel("127.0.0.1:50051"))
 job = stub.CreateTrainingJob(pb.CreateTrainingJobRequest(spec=spec), timeout=300)
@@ -102,7 +102,7 @@ def test_a_job_trains_through_an_eviction_and_without_its_trainer(
 
     job = tools.until(ended, "the training's end", 600)
     assert job["state"] == "SUCCEEDED", job
-    assert job["checkpoints"] == [40, 80]
+    assert job["checkpoints"] == [40, 600]
     (made,) = cluster.list("jobs", "app.kubernetes.io/name=training")
     assert made["spec"]["podFailurePolicy"]
     names = {each["metadata"]["name"] for each in cluster.list("pods", "app.kubernetes.io/name=training")}
