@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import PurePosixPath
-from unittest.mock import patch
 
 from pydantic import BaseModel, ValidationError
-from pydantic_settings import BaseSettings
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource
 
 from tools.document_settings import PAGE, SERVICES, settings_class, variables
 from tools.manifests.objects import LONG_RUNNING, Object, Pod, of_kind, pods
@@ -144,8 +143,23 @@ def _told(objects: Sequence[Object]) -> Iterator[Told]:
 
 
 def _read(model: type[BaseSettings], environment: Mapping[str, str]) -> BaseSettings:
-    with patch.dict(os.environ, {**_IN_A_POD, **environment}, clear=True):
-        return model()
+    source = EnvSettingsSource(model)
+    source.env_vars = {name.lower(): value for name, value in {**_IN_A_POD, **environment}.items()}
+    return _apart(model)(**source())
+
+
+@cache
+def _apart(model: type[BaseSettings]) -> type[BaseSettings]:
+    """Settings that are given, whatever the environment is here. To change that for a while is no way: other threads read it."""
+
+    class Apart(model):  # type: ignore[misc, valid-type]
+        @classmethod
+        def settings_customise_sources(
+            cls, *_: object, init_settings: PydanticBaseSettingsSource, **__: object
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            return (init_settings,)
+
+    return Apart
 
 
 def _stop_seconds(read: BaseModel) -> float:
