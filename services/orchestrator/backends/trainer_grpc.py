@@ -23,9 +23,8 @@ from services.orchestrator.ports.making import Trained, TrainingJob, TrainingOrd
 _CREATE_SECONDS = 1800.0  # the preflight tokenizes the data and loads the model
 _CALL_SECONDS = 60.0
 _WATCH_SECONDS = 7 * 86_400.0
-_AWAY_SECONDS = (
-    900.0  # for a job that is under way: the trainer's pod may move to a node that pulls an image of some GB
-)
+# How long the trainer of a job under way may be away: its pod may move to a node that pulls an image of some GB.
+_AWAY_SECONDS = 900.0
 
 Answer = TypeVar("Answer")
 
@@ -72,8 +71,8 @@ class GrpcTrainer:
     async def get(self, name: str) -> TrainingJob:
         """See ports."""
         request = pb.GetTrainingJobRequest(name=name)
-        ask = partial(self._stub.GetTrainingJob, request, timeout=_CALL_SECONDS)
-        return _job(await patiently("trainer", ask, self._patience_of_jobs))
+        call = partial(self._stub.GetTrainingJob, request, timeout=_CALL_SECONDS)
+        return _job(await patiently("trainer", call, self._patience_of_jobs))
 
     async def cancel(self, name: str) -> None:
         """See ports."""

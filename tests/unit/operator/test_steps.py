@@ -284,7 +284,8 @@ async def test_a_run_that_takes_longer_than_a_day_is_not_doubled(world: Any) -> 
     assert len(world.started) == 2
 
 
-async def test_what_one_night_refused_the_next_one_tries_again(world: Any) -> None:
+async def _refused_night(world: Any) -> None:
+    """A night that passed, and one whose data file is missing."""
     world.create(schedule="@daily")
     world.now += timedelta(days=1)
     await world.step(2)
@@ -293,6 +294,10 @@ async def test_what_one_night_refused_the_next_one_tries_again(world: Any) -> No
     world.orchestrator.trouble = CandorError(Reason.BAD_DATASET, "there is no /data/questions.jsonl")
     world.now += timedelta(days=1)
     await world.step(20)
+
+
+async def test_what_one_night_refused_the_next_one_tries_again(world: Any) -> None:
+    await _refused_night(world)
     assert world.status.phase == "Refused"
     assert world.condition("Accepted") == ("False", "BAD_DATASET")
     assert world.condition("Verdict") == ("True", "PASS"), "the last verdict stands until the next"
@@ -310,14 +315,7 @@ async def test_what_one_night_refused_the_next_one_tries_again(world: Any) -> No
 async def test_after_a_refused_night_the_last_verdict_stands_whatever_changes_beside_the_document(
     world: Any, change: dict[str, Any]
 ) -> None:
-    world.create(schedule="@daily")
-    world.now += timedelta(days=1)
-    await world.step(2)
-    world.orchestrator.conclude()
-    await world.step()
-    world.orchestrator.trouble = CandorError(Reason.BAD_DATASET, "there is no /data/questions.jsonl")
-    world.now += timedelta(days=1)
-    await world.step(3)
+    await _refused_night(world)
     world.change(**{"schedule": "@daily", **change})
     await world.step(3)
     assert world.condition("Verdict") == ("True", "PASS")
